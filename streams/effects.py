@@ -1,0 +1,104 @@
+"""The contract between handlers and the two executors: a run of records in, effects out.
+
+A handler is pure: it sees a run and a read-only view of its table, and returns what should happen. The
+executors (``streams.engine`` on Kafka, ``streams.memory`` in one process) carry the effects out in this order,
+for each partition: outputs acknowledged, then state records acknowledged, then the input offset becomes
+committable. Within one ``Effects`` the state records keep the order in which the handler listed them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Record(Protocol):
+    """One input record, as the broker client delivers it. ``timestamp`` is the record's, in milliseconds."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+class Run(NamedTuple):
+    """Consecutive records of one partition, at least one."""
+
+    topic: str
+    partition: int
+    records: Sequence[Record]
+    now_ms: int
+    """The wall clock when the run was handed over, read once by the executor."""
+    replay: bool = False
+    """True while these records may have been handled before a restart, outputs included."""
+
+
+class Output(NamedTuple):
+    """A record to be written. Partition None: by the key's hash (every handler uses the same one)."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    """None is a tombstone."""
+    headers: Headers = ()
+    partition: int | None = None
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a run causes."""
+
+    outputs: list[Output] = field(default_factory=list)
+    state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    """(key, value) records of the handler's table in this partition; None deletes."""
+    origins: list[int] = field(default_factory=list)
+    """Timestamps (ms) of the source records whose answers are among the outputs; for the latency metric."""
+
+
+class TableView(Protocol):
+    """Read-only view of the handler's table in one partition."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and value, in no particular order."""
+
+
+class Handler(Protocol):
+    """The logic of one agent, the same object for all partitions that a worker owns."""
+
+    def assigned(self, partition: int, table: TableView) -> None:
+        """The partition is owned and its table complete: build what is derived (timer index, caches)."""
+
+    def revoked(self, partition: int) -> None:
+        """The partition is gone: forget what was derived for it."""
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        """Decide what the run causes. Never raises for bad input; an exception is a defect."""
+
+    def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
+        """Called about once a second for every owned partition, between runs. None: nothing to do."""
+
+
+class StatelessHandler:
+    """Base of handlers that keep nothing per partition."""
+
+    def assigned(self, partition: int, table: TableView) -> None:
+        """Nothing to build."""
+
+    def revoked(self, partition: int) -> None:
+        """Nothing to forget."""
+
+    def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
+        """Nothing is due by the clock."""
+        return None
