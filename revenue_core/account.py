@@ -1,0 +1,145 @@
+"""An account's set of facts: duplicates fold away, order of arrival leaves no trace (R01 to R04).
+
+``Account`` is the live form of what one journal key has said so far. It is only a set of facts with the
+indexes that make the common case cheap; what follows from the facts is computed in ``journey``.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from revenue_core.facts import DAY_MS, Fact, Journey, Touch
+
+Body = TypeVar("Body")
+
+DEAL_FACTS = frozenset({"deal_updated", "deal_deleted", "refund"})
+LEAD_FACTS = frozenset({"lead_created", "lead_qualified", "lead_disqualified", "lead_feedback"})
+
+
+class Group(NamedTuple, Generic[Body]):
+    """Messages of one identity at most 24 h apart: one fact, its first message (R02)."""
+
+    at: int
+    digest: str
+    """First 16 hex digits of the SHA-256 of the normalised content: the tie-break at one instant."""
+    last_at: int
+    """Instant of the group's last message; a message up to 24 h after it still joins."""
+    body: Body
+
+
+def join(groups: list[Group[Body]], message: Group[Body]) -> list[Group[Body]] | None:
+    """Groups of one identity after one more message, in time order; None when nothing changes."""
+    near = [g for g in groups if g.at - DAY_MS <= message.at <= g.last_at + DAY_MS]
+    first = min([*near, message], key=lambda g: (g.at, g.digest))
+    merged = first._replace(last_at=max(message.at, *(g.last_at for g in near)) if near else message.at)
+    if near == [merged]:
+        return None
+    return sorted([*(g for g in groups if g not in near), merged], key=lambda g: g.at)
+
+
+def fact_ids(identity: str, groups: Iterable[Group[Body]]) -> Iterator[tuple[str, Group[Body]]]:
+    """Each group with its id: the identity, from the second group on with ``@<ms>`` (R02)."""
+    for index, group in enumerate(groups):
+        yield (f"{identity}@{group.at}" if index else identity), group
+
+
+class FactBody(NamedTuple):
+    """What a lead or deal message says, beside its identity."""
+
+    type: str
+    fields: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Account:
+    """All facts of one journal key, with indexes that are derived from them."""
+
+    account_id: str
+    touch_groups: dict[str, list[Group[Touch]]] = field(default_factory=dict)
+    """``<source>:<event_id>`` -> groups; a group's touch carries the bare identity as its id."""
+    lead_groups: dict[str, list[Group[FactBody]]] = field(default_factory=dict)
+    deal_groups: dict[str, list[Group[FactBody]]] = field(default_factory=dict)
+    touches: list[Touch] = field(default_factory=list)
+    contacts: set[str] = field(default_factory=set)
+    latest: int = 0
+    """Instant of the latest fact, 0 when there is none."""
+
+    def add_touch(self, identity: str, message: Group[Touch]) -> bool:
+        """Add one message; True when the set of touches changed."""
+        groups = self.touch_groups.get(identity)
+        if groups is None:
+            self.touch_groups[identity] = [message]
+            if self.touches and message.body < self.touches[-1]:
+                insort(self.touches, message.body)
+            else:
+                self.touches.append(message.body)
+            self.latest = max(self.latest, message.at)
+            if message.body.contact_id:
+                self.contacts.add(message.body.contact_id)
+            return True
+        joined = join(groups, message)
+        if joined is None:
+            return False
+        self.touch_groups[identity] = joined
+        self.reindex()
+        return True
+
+    def add_fact(self, kind: str, identity: str, message: Group[FactBody]) -> bool:
+        """Add one message of the topic kind ``leads`` or ``deals``; True when the set of facts changed."""
+        table = self.lead_groups if kind == "leads" else self.deal_groups
+        joined = join(table.get(identity, []), message)
+        if joined is None:
+            return False
+        table[identity] = joined
+        self.reindex_facts(kind)
+        return True
+
+    def reindex(self) -> None:
+        """Build every index anew from the groups."""
+        self.touches = sorted(
+            group.body if touch_id == group.body.touch_id else group.body._replace(touch_id=touch_id)
+            for identity, groups in self.touch_groups.items()
+            for touch_id, group in fact_ids(identity, groups)
+        )
+        self.reindex_facts("leads")
+
+    def reindex_facts(self, kind: str) -> None:
+        """Build the indexes over lead and deal facts anew."""
+        tables = (self.lead_groups, self.deal_groups)
+        instants = [group.at for table in tables for groups in table.values() for group in groups]
+        if self.touches:
+            instants.append(self.touches[-1].at)
+        self.latest = max(instants, default=0)
+        if kind == "leads":
+            named = {str(g.body.fields.get("contact_id", "")) for gs in self.lead_groups.values() for g in gs}
+            self.contacts = ({t.contact_id for t in self.touches} | named) - {""}
+
+    def journey(self) -> Journey:
+        """The facts in their orders, as the mathematics takes them."""
+        result = Journey(self.account_id, touches=self.touches)
+        leads: list[Fact] = []
+        updates: list[Fact] = []
+        for fact in facts_in_order(self.lead_groups):
+            (leads if fact.type in LEAD_FACTS else updates).append(fact)
+        deals: dict[str, list[Fact]] = {}
+        movements = []
+        for fact in facts_in_order(self.deal_groups):
+            if fact.type in DEAL_FACTS:
+                deals.setdefault(fact.body["deal_id"], []).append(fact)
+            else:
+                movements.append(fact)
+        result.leads, result.updates, result.deals, result.movements = leads, updates, deals, movements
+        return result
+
+
+def facts_in_order(table: dict[str, list[Group[FactBody]]]) -> list[Fact]:
+    """Every fact of a table in fact order."""
+    facts = []
+    for identity, groups in table.items():
+        source, event_id = identity.split(":", 1)
+        for fact_id, group in fact_ids(identity, groups):
+            facts.append(Fact(group.at, source, event_id, group.body.type, fact_id, group.body.fields))
+    return sorted(facts, key=lambda fact: fact[:3])

@@ -1,0 +1,104 @@
+"""Runs the topology on the in-memory log: the same handlers as on Kafka, one step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from streams.effects import Effects, Run
+from streams.memory.log import MemoryLog
+from streams.topology import Agent
+
+
+class MemoryTable:
+    """A handler's table in one partition (``streams.effects.TableView``), and the writes to it."""
+
+    def __init__(self) -> None:
+        self.data: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        return self.data.get(key)
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and value."""
+        return iter(self.data.items())
+
+    def apply(self, writes: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Carry out state records in order."""
+        for key, value in writes:
+            if value is None:
+                self.data.pop(key, None)
+            else:
+                self.data[key] = value
+
+
+class MemoryExecutor:
+    """Feeds every agent its records until nothing is left to do.
+
+    ``clock`` gives the append time of records and the wall clock of runs, in milliseconds. ``run_max`` is the
+    most records in a run. Consumed records of internal topics are discarded unless ``retain`` is set.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[Agent],
+        log: MemoryLog,
+        clock: Callable[[], int],
+        *,
+        run_max: int = 500,
+        retain: bool = False,
+    ) -> None:
+        self.agents, self.log, self.clock, self.run_max, self.retain = agents, log, clock, run_max, retain
+        self.offsets: dict[tuple[str, str, int], int] = {}
+        self.tables: dict[tuple[str, int], MemoryTable] = {}
+        for agent in agents:
+            for topic in agent.topics:
+                for partition in range(log.partitions(topic)):
+                    self.offsets[agent.name, topic, partition] = 0
+                    self._assign(agent, partition)
+
+    def _assign(self, agent: Agent, partition: int) -> None:
+        if (agent.name, partition) not in self.tables:
+            table = self.tables[agent.name, partition] = MemoryTable()
+            agent.handler.assigned(partition, table)
+
+    def drain(self) -> None:
+        """Handle everything that is there, and what comes of it."""
+        while any([self._step(agent) for agent in self.agents]):
+            pass
+
+    def intervals(self) -> None:
+        """Let a second pass for every agent that wants to know, and handle what comes of it."""
+        for agent in self.agents:
+            if agent.interval_s is None:
+                continue
+            for (name, partition), table in self.tables.items():
+                if name == agent.name:
+                    effects = agent.handler.interval(partition, self.clock(), table)
+                    if effects is not None:
+                        self._carry_out(effects, table)
+        self.drain()
+
+    def _step(self, agent: Agent) -> bool:
+        """At most one run of every partition of the agent's topics; True when there was any."""
+        worked = False
+        for topic in agent.topics:
+            for partition in range(self.log.partitions(topic)):
+                place = agent.name, topic, partition
+                records = self.log.partition(topic, partition).read(self.offsets[place], self.run_max)
+                if not records:
+                    continue
+                worked = True
+                table = self.tables[agent.name, partition]
+                run = Run(topic, partition, records, self.clock())
+                self._carry_out(agent.handler.handle(run, table), table)
+                self.offsets[place] = records[-1].offset + 1
+                if not self.retain:
+                    self.log.partition(topic, partition).discard(self.offsets[place])
+        return worked
+
+    def _carry_out(self, effects: Effects, table: MemoryTable) -> None:
+        now = self.clock()
+        for output in effects.outputs:
+            self.log.append(output.topic, output.key, output.value, now, output.headers, output.partition)
+        table.apply(effects.state)

@@ -1,0 +1,40 @@
+"""Which handler reads and writes what; the same for every executor.
+
+    touchpoints leads deals -> [ingest] -> journal -> [journey] -> outputs
+                                  |           ^          '-> partials -> [totals] -> funnel-metrics
+                                  '-> control -> [coordinator] (ticks)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.effects import Handler
+
+JOURNAL = "journal"
+CONTROL = "control"
+PARTIALS = "partials"
+DEAD_LETTERS = "dead-letters"
+CREDITS = "attribution-credits"
+PROBABILITIES = "pipeline-probabilities"
+ALERTS = "account-alerts"
+JOURNEYS = "account-journeys"
+FUNNEL = "funnel-metrics"
+FORECASTS = "forecasts"
+PARAMETERS = "model-parameters"
+
+SOURCES = ("touchpoints", "leads", "deals")
+ANSWERS = (CREDITS, PROBABILITIES, ALERTS, JOURNEYS, FUNNEL, FORECASTS, PARAMETERS)
+"""Topics that users read, in the order of the contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent: a handler, the topics it reads and the table it owns."""
+
+    name: str
+    topics: tuple[str, ...]
+    handler: Handler
+    table: str | None = None
+    interval_s: float | None = None
+    """How often the handler's ``interval`` wants to be called."""
