@@ -1,0 +1,53 @@
+"""Totals: adds the partial sums of every journal partition into the rows of ``funnel-metrics``.
+
+A partial is absolute: what one journal partition contributes to one metric row. The latest per partition
+counts, so repeated and reordered deliveries change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from streams.effects import Effects, Output, Run, StatelessHandler, TableView
+from streams.topology import FUNNEL, PARTIALS
+
+
+def partial(metric: str, partition: int, offset: int, sums: list[int]) -> Output:
+    """The upsert by which a journal partition publishes its sums for one metric row, as of a journal offset."""
+    return Output(PARTIALS, metric.encode(), orjson.dumps({"p": partition, "o": offset, "v": sums}))
+
+
+class TotalsHandler(StatelessHandler):
+    """Handler of ``partials``; its table holds, per metric row, the latest sums of each journal partition.
+
+    ``row`` makes the columns of an outbound row out of a metric's name and its total sums; ``version`` the
+    version out of the offset of the causing record.
+    """
+
+    def __init__(
+        self, row: Callable[[str, list[int]], Mapping[str, Any]], version: Callable[[int], int]
+    ) -> None:
+        self.row, self.version = row, version
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        """One row per metric that changed in the run."""
+        effects = Effects()
+        changed: dict[bytes, tuple[dict[str, Any], int]] = {}
+        for record in run.records:
+            if record.key is None or record.value is None:
+                continue
+            partial_sums = orjson.loads(record.value)
+            parts, _ = changed.get(record.key) or (orjson.loads(table.get(record.key) or b"{}"), 0)
+            known = parts.get(str(partial_sums["p"]))
+            if known is None or known[0] < partial_sums["o"]:
+                parts[str(partial_sums["p"])] = [partial_sums["o"], *partial_sums["v"]]
+                changed[record.key] = parts, record.offset
+        for key, (parts, offset) in changed.items():
+            sums = [sum(column) for column in zip(*(part[1:] for part in parts.values()), strict=True)]
+            row = {**self.row(key.decode(), sums), "version": self.version(offset), "is_deleted": 0}
+            effects.outputs.append(Output(FUNNEL, row["row_id"].encode(), orjson.dumps(row)))
+            effects.state.append((key, orjson.dumps(parts)))
+        return effects

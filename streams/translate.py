@@ -1,0 +1,122 @@
+"""From the wire to the mathematics: the one module that knows both.
+
+A normalised event (``schemas``) becomes a touch or a fact body (``revenue_core``), its identifiers, and the
+journal key of the account it belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from revenue_core.channels import ChannelTables, Evidence, classify
+from revenue_core.facts import INBOUND_TYPES, Touch
+
+INBOUND = frozenset(INBOUND_TYPES)
+IDENTIFIERS = ("account_id", "contact_id", "anonymous_id", "domain", "lead_id", "deal_id")
+OPAQUE_DIGITS = 32
+
+
+def email_hash(address: str, key: bytes) -> str:
+    """Keyed hash under which an address is known everywhere behind ingest (HMAC-SHA256, hex)."""
+    return hmac.new(key, address.strip().lower().encode(), hashlib.sha256).hexdigest()
+
+
+def identifiers(event: Mapping[str, Any], hash_key: bytes) -> dict[str, str]:
+    """The identifiers an event carries; of an e-mail address the keyed hash and the readable domain."""
+    found = {name: event[name] for name in IDENTIFIERS if name in event}
+    email = event.get("email")
+    if email:
+        found["email_hash"] = email_hash(email, hash_key)
+        found["email_domain"] = email.strip().lower().rpartition("@")[2]
+    return found
+
+
+def native_key(kind: str, ids: Mapping[str, str]) -> str:
+    """The journal key of an event: its account, else (for deal facts) the deal, else whoever it names first.
+
+    Prefixes: ``A:`` account, ``d:`` deal, ``c:`` contact, ``e:`` e-mail hash, ``a:`` visitor, ``w:`` website
+    domain, ``l:`` lead.
+    """
+    for prefix, name in DEAL_KEYS if kind == "deals" else KEYS:
+        value = ids.get(name)
+        if value:
+            return prefix + value
+    raise ValueError("an event without identifiers has no key")
+
+
+ACCOUNT, DEAL = ("A:", "account_id"), ("d:", "deal_id")
+PEOPLE = (("c:", "contact_id"), ("e:", "email_hash"), ("a:", "anonymous_id"), ("w:", "domain"), ("l:", "lead_id"))
+KEYS = (ACCOUNT, *PEOPLE, DEAL)
+DEAL_KEYS = (ACCOUNT, DEAL, *PEOPLE)
+
+
+def account_id(key: str) -> str:
+    """The outward account id of a journal key (R43)."""
+    prefix, value = key[:2], key[2:]
+    match prefix:
+        case "A:":
+            return value
+        case "d:":
+            return f"deal:{value}"
+        case "w:":
+            return f"domain:{value}"
+        case "a:":
+            return f"visitor:{opaque(key)}"
+        case "l:":
+            return f"lead:{value}"
+        case _:
+            return f"person:{opaque(key)}"
+
+
+def gives_outputs(key: str) -> bool:
+    """False for visitors nobody has claimed and leads without any account (R37)."""
+    return key[:2] not in {"a:", "l:"}
+
+
+def opaque(key: str) -> str:
+    """A stable name for a key that must not be read back."""
+    return hashlib.sha256(key.encode()).hexdigest()[:OPAQUE_DIGITS]
+
+
+def touch(event: Mapping[str, Any], tables: ChannelTables) -> Touch:
+    """The touch an event of topic ``touchpoints`` describes, with its channel classified (R34, R62)."""
+    get = event.get
+    kind = event["type"]
+    found = classify(
+        Evidence(
+            channel=get("channel", ""),
+            type=kind,
+            url=get("url", ""),
+            referrer=get("referrer", ""),
+            utm_source=get("utm_source", ""),
+            utm_medium=get("utm_medium", ""),
+            utm_campaign=get("utm_campaign", ""),
+            utm_term=get("utm_term", ""),
+            utm_content=get("utm_content", ""),
+            click_id=get("click_id", ""),
+            click_id_type=get("click_id_type", ""),
+            campaign=get("campaign", ""),
+            keyword=get("keyword", ""),
+            content=get("content", ""),
+        ),
+        tables,
+    )
+    return Touch(
+        event["occurred_at"],
+        f"{event['source']}:{event['event_id']}",
+        kind,
+        get("direction") == "inbound" if kind == "other" else kind in INBOUND,
+        found.channel,
+        found.campaign,
+        found.keyword,
+        found.content,
+        found.source,
+        found.medium,
+        get("contact_id", ""),
+        get("rep_id", ""),
+        get("team", ""),
+        get("anonymous_id", ""),
+    )
