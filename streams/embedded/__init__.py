@@ -1,6 +1,7 @@
 """A broker for development, behind one small interface so that it can be replaced."""
 
 from streams.embedded.broker import NOTICE, EmbeddedBroker, EmbeddedBrokerUnavailableError, find_binary
+from streams.embedded.child import end, spawn
 from streams.embedded.readiness import BrokerNotReadyError, live_brokers, wait_until_ready
 
 __all__ = [
@@ -8,7 +9,9 @@ __all__ = [
     "BrokerNotReadyError",
     "EmbeddedBroker",
     "EmbeddedBrokerUnavailableError",
+    "end",
     "find_binary",
     "live_brokers",
+    "spawn",
     "wait_until_ready",
 ]

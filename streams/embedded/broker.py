@@ -7,17 +7,14 @@ import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
-import threading
 import weakref
-from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
+from streams.embedded.child import end, spawn
 from streams.embedded.readiness import BrokerNotReadyError, wait_until_ready
 
 NOTICE = (
@@ -25,9 +22,6 @@ NOTICE = (
 )
 HOST = "127.0.0.1"
 PACKAGE = "noida_db"
-LAUNCHER = Path(__file__).with_name("launcher.py")
-STOP_S = 10.0
-"""How long a broker may take to write its data after SIGTERM before it is killed."""
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +82,7 @@ class EmbeddedBroker:
         offset = self._log_file.stat().st_size if self._log_file.exists() else 0
         command = [str(binary), "start", "--only", "kafka", "--host", HOST]
         command += ["--kafka-port", str(port or 0), "--data-dir", str(folder)]
-        self._process = process = _spawn(command, self._log_file)
+        self._process = process = spawn(command, self._log_file)
         self._cleanup = weakref.finalize(self, _end, process, None if data_dir else folder)
         try:
             self._address = wait_until_ready(
@@ -148,32 +142,6 @@ def find_binary() -> Path:
     return binary
 
 
-def _spawn(command: list[str], log_file: Path) -> subprocess.Popen[bytes]:
-    """Start ``command`` through the launcher, its output appended to ``log_file``.
-
-    The process is forked by a thread that waits for its end, because the kernel ties the child to the
-    thread that forked it, and a caller's own thread may end earlier (``asyncio.to_thread``). It gets a
-    session of its own, so that Ctrl-C reaches the program, which stops its broker when done with it.
-    """
-    started: Future[subprocess.Popen[bytes]] = Future()
-    launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *command]
-
-    def hold() -> None:
-        try:
-            with log_file.open("ab") as out:
-                process = subprocess.Popen(
-                    launch, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-                )
-        except BaseException as error:
-            started.set_exception(error)
-            return
-        started.set_result(process)
-        process.wait()
-
-    threading.Thread(target=hold, name="embedded-broker", daemon=True).start()
-    return started.result()
-
-
 def _listening(log_file: Path | None, offset: int) -> tuple[str, int] | None:
     """The address that the server says it took, in what it wrote behind ``offset``."""
     if log_file is None or not log_file.exists():
@@ -184,12 +152,6 @@ def _listening(log_file: Path | None, offset: int) -> tuple[str, int] | None:
 
 
 def _end(process: subprocess.Popen[bytes], temporary: Path | None) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    end(process)
     if temporary is not None:
         shutil.rmtree(temporary, ignore_errors=True)
