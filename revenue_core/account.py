@@ -67,6 +67,12 @@ class Account:
     latest: int = 0
     """Instant of the latest fact, 0 when there is none."""
 
+    def groups(self, kind: str) -> dict[str, list[Group[Any]]]:
+        """The messages of one topic kind, by identity."""
+        if kind == "touchpoints":
+            return self.touch_groups
+        return self.lead_groups if kind == "leads" else self.deal_groups
+
     def add_touch(self, identity: str, message: Group[Touch]) -> bool:
         """Add one message; True when the set of touches changed."""
         groups = self.touch_groups.get(identity)
@@ -89,7 +95,7 @@ class Account:
 
     def add_fact(self, kind: str, identity: str, message: Group[FactBody]) -> bool:
         """Add one message of the topic kind ``leads`` or ``deals``; True when the set of facts changed."""
-        table = self.lead_groups if kind == "leads" else self.deal_groups
+        table = self.groups(kind)
         joined = join(table.get(identity, []), message)
         if joined is None:
             return False

@@ -73,7 +73,8 @@ def encode_fact(
     })  # fmt: skip
 
 
-ENVELOPE = frozenset({"event_id", "source", "occurred_at", "type"})
+ENVELOPE = frozenset({"event_id", "source", "occurred_at", "type", "email"})
+"""Not part of a fact's body: it stands beside it, or (the address) must not be stored readable."""
 
 
 def encode_tick(watermark: int) -> bytes:

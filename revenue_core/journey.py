@@ -1,0 +1,319 @@
+"""An account's way through the model: the first thing to read.
+
+    apply()   a fact joins the account's set; what was answered before is remembered if it may change
+    settle()  what follows from the facts now, compared with what was answered before
+    Changes   the rows to send, in the order R60 asks for
+
+Everything answered is a pure function of the facts and of the horizon, the watermark up to which timers have
+fired: ``evaluate``. No answer is stored: the old ones are computed again from the old facts at the moment a
+fact is about to change them. A touch that comes last, alters no credit and raises no alert (the ordinary case)
+takes a short way whose cost does not depend on how many touches the account has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+from revenue_core import follow_up, temperature
+from revenue_core.account import Account, Group, join
+from revenue_core.alerts import alerts, deal_due
+from revenue_core.config import CoreConfig
+from revenue_core.conversions import OpenLead, conversions, first_lead_at, next_lead_expiry, open_leads
+from revenue_core.credits import credit_rows
+from revenue_core.deals import Deal, fold_deal
+from revenue_core.facts import Journey, Touch
+from revenue_core.follow_up import FollowUp
+from revenue_core.probability.rows import expected_value, probability_rows
+from revenue_core.snapshot import snapshot_row
+from revenue_core.sums import Sums, account_sums, difference, phase_sums
+from revenue_core.temperature import Temperature
+
+Row = Mapping[str, Any]
+
+NEVER = 2**62
+"""A due instant that does not come (ms)."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """Everything that follows from an account's facts at one horizon, by key."""
+
+    credits: Mapping[str, Row] = field(default_factory=dict)
+    probabilities: Mapping[str, Row] = field(default_factory=dict)
+    alerts: Mapping[str, Row] = field(default_factory=dict)
+    snapshot: Row | None = None
+    sums: Sums = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """What a touch that comes last needs to know of all facts before it; derived, kept for speed."""
+
+    temperature: Temperature = field(default_factory=Temperature)
+    follow_up: FollowUp = field(default_factory=FollowUp)
+    deal_due: int = NEVER
+    """Earliest instant at which a deal or a lead changes the answers with no new fact."""
+    settled_until: int = -1
+    """Latest instant that a conversion or an alert speaks of: a later touch changes neither."""
+    alerted_at: int = 0
+    """Instant of the latest alert in the set."""
+    due: int = NEVER
+    """Earliest instant at which the answers change with no new fact."""
+    counted: str = ""
+    """The temperature under which the account is counted in the partition's sums; empty: in none."""
+
+    def to_list(self) -> list[Any]:
+        """As JSON values, for storage."""
+        return [
+            self.temperature.to_tuple(), self.follow_up.to_tuple(), self.deal_due, self.settled_until,
+            self.alerted_at, self.due, self.counted,
+        ]  # fmt: skip
+
+    @classmethod
+    def from_list(cls, values: list[Any]) -> Checkpoint:
+        """The inverse of ``to_list``."""
+        warmth, (waiting, seen, fence), *rest = values
+        return cls(Temperature(*warmth), FollowUp(tuple(waiting), seen, fence), *rest)
+
+
+class Known(NamedTuple):
+    """Folds of the lead and deal facts as of some instant; touches do not change them."""
+
+    deals: Mapping[str, Deal]
+    leads: list[OpenLead]
+    first_lead_at: int | None
+    lead_due: int | None
+    """When the next open lead expires."""
+
+
+@dataclass(slots=True)
+class State:
+    """The live state of one account."""
+
+    account: Account
+    silent: bool = False
+    """True for accounts that give no outputs (R37)."""
+    applied: int = -1
+    """Journal offset of the last record applied."""
+    horizon: int = 0
+    """Watermark up to which timers had fired when the account was last settled."""
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    before: Answers | None = None
+    """The answers last given, once a fact has come that may change them."""
+    known: Known | None = None
+    """Kept until a lead or deal fact comes or a timer fires."""
+
+    def next_due(self) -> int:
+        """Earliest instant at which the answers change with no new fact (ms); NEVER if there is none."""
+        return self.checkpoint.due
+
+
+class Change(Enum):
+    """What a message did to the set of facts."""
+
+    NOTHING = 0
+    """A duplicate."""
+    APPENDED = 1
+    """A touch whose identity is new to the account."""
+    OTHER = 2
+
+    def __bool__(self) -> bool:
+        return self is not Change.NOTHING
+
+
+class Changes(NamedTuple):
+    """What has to be sent after settling, each list in the order of R60."""
+
+    credits: list[tuple[str, Row, bool]]
+    """(credit_id, row, True when it is gone)."""
+    probabilities: Mapping[str, Row]
+    closed: Mapping[str, Row]
+    """Last rows of subjects that are no longer open."""
+    alerts: list[tuple[Row, str]]
+    """(row, ``raised`` or ``retracted``)."""
+    snapshot: Row | None
+    snapshot_gone: Row | None
+    sums: Sums
+    """By how much the account's part of each metric has changed."""
+    horizon_before: int
+
+
+def apply(state: State, kind: str, identity: str, message: Group[Any], config: CoreConfig) -> Change:
+    """Add one message to the account; ``settle`` then says what follows.
+
+    ``kind`` is the topic kind and ``identity`` is ``<source>:<event_id>``; ``message`` carries a touch for
+    ``touchpoints``, else a ``FactBody``.
+    """
+    account = state.account
+    known = account.groups(kind).get(identity)
+    if known is not None and join(known, message) is None:
+        return Change.NOTHING
+    if kind == "touchpoints":
+        quick = known is None and state.before is None and _advance(state, message.body, config)
+        if not quick:
+            _remember(state, config)
+        account.add_touch(identity, message)
+        return Change.APPENDED if known is None else Change.OTHER
+    _remember(state, config)
+    account.add_fact(kind, identity, message)
+    return Change.OTHER
+
+
+def settle(state: State, horizon: int, config: CoreConfig) -> Changes:
+    """What has to be sent, now that facts have come or timers are due; the watermark is ``horizon``."""
+    earlier, counted = state.horizon, state.checkpoint.counted
+    state.horizon = horizon
+    if state.silent:
+        return Changes([], {}, {}, [], None, None, {}, earlier)
+    before = Answers()
+    if state.before is None and horizon < state.checkpoint.due:
+        after = _after_last_touches(state, config)
+    else:
+        before = state.before or evaluate(state, earlier, config)
+        after = evaluate(state, horizon, config)
+        state.before = None
+    state.checkpoint.counted = state.checkpoint.temperature.name if after.snapshot else ""
+    sums = difference(before.sums, after.sums)
+    sums.update(difference(phase_sums(counted), phase_sums(state.checkpoint.counted)))
+    return compare(before, after, sums, earlier)
+
+
+def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
+    """All answers from the facts alone, timers having fired up to ``horizon``; renews the checkpoint."""
+    account = state.account
+    if not account.latest:
+        state.checkpoint, state.known = Checkpoint(), None
+        return Answers()
+    now = max(horizon, account.latest)
+    journey = account.journey()
+    known = state.known = _know(journey, now, config)
+    found = conversions(journey, known.deals, config, now)
+    rows = credit_rows(journey, known.deals, found, known.first_lead_at, config)
+    watched = alerts(journey, known.deals, config, now, lambda deal, at: expected_value(deal, at, config))
+    alerted_at = max((row["at_ms"] for row in watched.rows.values()), default=0)
+    checkpoint = state.checkpoint = Checkpoint(
+        watched.temperature,
+        watched.follow_up,
+        deal_due=min(_or_never(deal_due(known.deals, config, now)), _or_never(known.lead_due)),
+        settled_until=max((conversion.at for conversion in found), default=-1),
+        alerted_at=alerted_at,
+    )
+    checkpoint.settled_until = max(checkpoint.settled_until, alerted_at)
+    checkpoint.due = max(_due(checkpoint, config), now + 1)
+    return Answers(
+        rows,
+        probability_rows(journey, known.deals, known.leads, config, max(account.latest, alerted_at)),
+        watched.rows,
+        _snapshot(account, known, checkpoint.temperature),
+        account_sums(known.deals, rows.values(), config),
+    )
+
+
+def probabilities(state: State, config: CoreConfig, as_of: int) -> Mapping[str, Row]:
+    """Rows of the account's open subjects as of an instant at which no timer is left to fire."""
+    account = state.account
+    if state.silent or not (account.lead_groups or account.deal_groups):
+        return {}
+    known = state.known
+    if known is None:
+        known = state.known = _know(account.journey(), max(state.horizon, account.latest), config)
+    return probability_rows(Journey(account.account_id), known.deals, known.leads, config, as_of)
+
+
+def compare(before: Answers, after: Answers, sums: Sums, horizon_before: int) -> Changes:
+    """The rows that make the outside know ``after`` instead of ``before``."""
+    credits = [(key, row, False) for key, row in after.credits.items() if before.credits.get(key) != row]
+    credits += [(key, row, True) for key, row in before.credits.items() if key not in after.credits]
+    raised = [(row, "raised") for key, row in after.alerts.items() if before.alerts.get(key) != row]
+    raised += [(row, "retracted") for key, row in before.alerts.items() if key not in after.alerts]
+    return Changes(
+        credits=sorted(credits, key=lambda change: _credit_order(change[1])),
+        probabilities=after.probabilities,
+        closed={key: row for key, row in before.probabilities.items() if key not in after.probabilities},
+        alerts=sorted(raised, key=lambda change: (change[0]["at_ms"], change[0]["alert_id"])),
+        snapshot=after.snapshot,
+        snapshot_gone=before.snapshot if after.snapshot is None else None,
+        sums=sums,
+        horizon_before=horizon_before,
+    )
+
+
+def _credit_order(row: Row) -> tuple[int, str, int, str]:
+    return row["conversion_at_ms"], row["conversion_id"], row["touch_at_ms"], row["touch_id"]
+
+
+def _remember(state: State, config: CoreConfig) -> None:
+    """Keep the answers given so far, before the facts change."""
+    if state.before is None and not state.silent:
+        counted = state.checkpoint.counted
+        state.before = evaluate(state, state.horizon, config)
+        state.checkpoint.counted = counted
+    state.known = None
+
+
+def _advance(state: State, touch: Touch, config: CoreConfig) -> bool:
+    """Take the short way, if the touch comes last, alters no credit and raises no alert."""
+    if state.silent:
+        return True
+    touches, checkpoint = state.account.touches, state.checkpoint
+    if touch.at <= checkpoint.settled_until or touch.at >= checkpoint.due or touch.at < state.account.latest:
+        return False
+    if touches and touch < touches[-1]:
+        return False
+    before = checkpoint.temperature.copy()
+    if not temperature.advance(checkpoint.temperature, touch, config.temperature):
+        return False
+    if not follow_up.advance(checkpoint.follow_up, touch, config.temperature):
+        checkpoint.temperature = before
+        return False
+    checkpoint.due = _due(checkpoint, config)
+    return True
+
+
+def _after_last_touches(state: State, config: CoreConfig) -> Answers:
+    """Open subjects are scored at the new instant and the snapshot moves on; nothing else has changed."""
+    as_of = max(state.account.latest, state.checkpoint.alerted_at)
+    rows = probabilities(state, config, as_of)
+    return Answers(
+        probabilities=rows, snapshot=_snapshot(state.account, state.known, state.checkpoint.temperature)
+    )
+
+
+def _know(journey: Journey, now: int, config: CoreConfig) -> Known:
+    folded = {deal_id: fold_deal(deal_id, facts, config) for deal_id, facts in journey.deals.items()}
+    deals = {deal_id: deal for deal_id, deal in folded.items() if deal is not None}
+    return Known(
+        deals,
+        open_leads(journey, deals, config, now),
+        first_lead_at(journey),
+        next_lead_expiry(journey, deals, config, now),
+    )
+
+
+def _snapshot(account: Account, known: Known | None, warmth: Temperature) -> Row | None:
+    touches = account.touches
+    return snapshot_row(
+        account.account_id,
+        first_touch=touches[0] if touches else None,
+        last_touch=touches[-1] if touches else None,
+        touches=len(touches),
+        contacts=len(account.contacts),
+        deals=known.deals if known else {},
+        has_lead=known is not None and known.first_lead_at is not None,
+        temperature=warmth,
+    )
+
+
+def _due(checkpoint: Checkpoint, config: CoreConfig) -> int:
+    return min(
+        checkpoint.deal_due,
+        _or_never(temperature.due(checkpoint.temperature, config.temperature)),
+        _or_never(follow_up.due(checkpoint.follow_up, config.temperature)),
+    )
+
+
+def _or_never(at: int | None) -> int:
+    return NEVER if at is None else at

@@ -1,0 +1,307 @@
+"""Journey: folds the journal into accounts and sends what follows from them.
+
+Per journal partition there is one slice: the live form of accounts in use, the index of due timers and the
+partial sums. State keys of the table, per partition:
+
+``\\0M<metric>``  partial sums of one metric row with the journal offset they include
+``<root>``       an account (``streams.codec``)
+``\\0P``          the partition: last applied offset and watermark
+
+A run writes them in that order. A torn write leaves a prefix, and every record carries the offset applied to it,
+so a replay repeats exactly what is missing (``docs/decisions.md``).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+
+import orjson
+
+from revenue_core import journey as core
+from revenue_core.account import Account
+from revenue_core.config import CoreConfig
+from streams import codec, translate
+from streams.agents.rows import Moment, RowWriter
+from streams.agents.totals import partial
+from streams.effects import Effects, Headers, Record, Run, TableView
+from streams.journal import FactRecord, Settle, Tick, decode
+
+PARTITION_KEY = b"\0P"
+METRIC_PREFIX = b"\0M"
+PUBLISHED = frozenset({"stage"})
+"""Metrics that ``totals`` adds up across partitions; the others are this worker's gauges."""
+
+
+@dataclass(slots=True)
+class Live:
+    """An account in use: what it means, and how it is stored."""
+
+    state: core.State
+    packed: codec.Packed
+    raw: bytes | None
+    """The stored bytes it was read from or last written as: it is valid while the table holds just these."""
+    headers: Headers = ()
+    timestamp: int = 0
+    """Append time of the last record applied (ms)."""
+    cause: str = ""
+
+
+@dataclass(slots=True)
+class Slice:
+    """What is derived from one partition of the table."""
+
+    applied: int = -1
+    watermark: int = 0
+    replay_until: int | None = None
+    live: dict[bytes, Live] = field(default_factory=dict)
+    due: list[tuple[int, bytes]] = field(default_factory=list)
+    scheduled: dict[bytes, int] = field(default_factory=dict)
+    sums: dict[tuple[str, ...], tuple[int, list[int]]] = field(default_factory=dict)
+    """metric -> (journal offset included, sums)"""
+
+    def schedule(self, key: bytes, due: int) -> None:
+        """Remember when the account is due, unless an earlier look at it is already planned."""
+        if due < self.scheduled.get(key, core.NEVER):
+            self.scheduled[key] = due
+            heapq.heappush(self.due, (due, key))
+
+
+class JourneyHandler:
+    """Handler of the journal.
+
+    ``replay_window`` is how many records an earlier owner can have had in flight: within that many records past
+    the last one known to be complete, answers are given fact by fact, so that every version an interrupted run
+    may have sent is sent again or overtaken. ``settle_each`` does so always (``headwater score``).
+    """
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        rows: RowWriter,
+        *,
+        replay_window: int,
+        settle_each: bool = False,
+        too_late_ms: int | None = None,
+        live_accounts: int = 20_000,
+    ) -> None:
+        self.config, self.rows, self.replay_window, self.settle_each = config, rows, replay_window, settle_each
+        self.too_late_ms, self.live_accounts = too_late_ms, live_accounts
+        self.slices: dict[int, Slice] = {}
+        self.counts: Counter[tuple[str, ...]] = Counter()
+
+    def assigned(self, partition: int, table: TableView) -> None:
+        """Build the timer index and read the partial sums back."""
+        part = self.slices[partition] = Slice()
+        for key, raw in table.items():
+            if key == PARTITION_KEY:
+                part.applied, part.watermark = orjson.loads(raw)
+                part.replay_until = part.applied + self.replay_window
+            elif key.startswith(METRIC_PREFIX):
+                offset, *sums = orjson.loads(raw)
+                part.sums[metric_of(key)] = offset, sums
+            else:
+                due = codec.next_due(raw)
+                if due < core.NEVER:
+                    part.schedule(key, due)
+
+    def revoked(self, partition: int) -> None:
+        """Forget the partition."""
+        self.slices.pop(partition, None)
+
+    def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
+        """Time is in the journal; the clock says nothing here."""
+        return None
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        """Fold the run's records, then settle every account they touched."""
+        job = JourneyRun(self, self.slices[run.partition], run, table)
+        for record in run.records:
+            job.take(record)
+        return job.finish()
+
+    def gauges(self) -> dict[tuple[str, ...], list[int]]:
+        """Sums over the partitions of this worker."""
+        total: dict[tuple[str, ...], list[int]] = {}
+        for part in self.slices.values():
+            for metric, (_, sums) in part.sums.items():
+                known = total.get(metric)
+                total[metric] = sums if known is None else [a + b for a, b in zip(known, sums, strict=True)]
+        return total
+
+
+class JourneyRun:
+    """One run being worked through."""
+
+    def __init__(self, handler: JourneyHandler, part: Slice, run: Run, table: TableView) -> None:
+        self.handler, self.part, self.run, self.table = handler, part, run, table
+        self.config, self.rows = handler.config, handler.rows
+        self.effects = Effects()
+        self.touched: dict[bytes, Live] = {}
+        """Accounts with facts that are not settled yet."""
+        self.changed: dict[bytes, Live] = {}
+        """Accounts whose state must be written."""
+        self.metrics: set[tuple[str, ...]] = set()
+        if part.replay_until is None:
+            part.replay_until = run.records[0].offset + handler.replay_window
+
+    def take(self, record: Record) -> None:
+        """Apply one journal record."""
+        if record.value is None or record.offset <= self.part.applied:
+            return
+        entry = decode(record.value)
+        if isinstance(entry, FactRecord):
+            if record.key is not None:
+                self._fact(record.key, entry, record)
+        elif isinstance(entry, Tick):
+            self._settle_touched()
+            self._tick(entry, record)
+        else:
+            self._settle_touched()
+            self._settle_all(entry, record)
+        if self.handler.settle_each or record.offset <= (self.part.replay_until or 0):
+            self._settle_touched()
+
+    def finish(self) -> Effects:
+        """Settle what is left; list the state records in the order that makes a torn write harmless."""
+        self._settle_touched()
+        state, part = self.effects.state, self.part
+        offset = self.run.records[-1].offset
+        for metric in sorted(self.metrics):
+            included, sums = part.sums[metric]
+            offset = max(offset, included)
+            part.sums[metric] = offset, sums
+            state.append((metric_key(metric), orjson.dumps([offset, *sums])))
+            if metric[0] in PUBLISHED:
+                name = "|".join(metric)
+                self.effects.outputs.append(partial(name, self.run.partition, offset, sums))
+        for key, live in self.changed.items():
+            live.raw = codec.encode(live.state, live.packed)
+            state.append((key, live.raw))
+        part.applied = max(part.applied, self.run.records[-1].offset)
+        state.append((PARTITION_KEY, orjson.dumps([part.applied, part.watermark])))
+        self._shrink()
+        return self.effects
+
+    def _fact(self, key: bytes, entry: FactRecord, record: Record) -> None:
+        handler = self.handler
+        live = self._load(key)
+        if record.offset <= live.state.applied:
+            return
+        if handler.too_late_ms is not None and entry.message.at < self.part.watermark - handler.too_late_ms:
+            self.effects.outputs.append(self.rows.too_late(self.run, record, entry))
+            self._count(entry, "too_late")
+            return
+        changed = core.apply(live.state, entry.kind, entry.identity, entry.message, self.config)
+        if not changed:
+            self._count(entry, "duplicate")
+        else:
+            self._pack(live, entry, changed)
+            if entry.message.at < self.part.watermark:
+                self._count(entry, "late")
+        live.state.applied, live.timestamp, live.headers = record.offset, record.timestamp, record.headers
+        live.cause = f"{entry.kind}:{entry.identity}"
+        self.changed[key] = live
+        if changed:
+            self.touched[key] = live
+            self.effects.origins.append(entry.origin)
+
+    def _pack(self, live: Live, entry: FactRecord, change: core.Change) -> None:
+        if entry.kind != "touchpoints":
+            live.packed.repack_facts()
+        elif change is core.Change.APPENDED:
+            live.packed.append(entry.identity, entry.message)
+        else:
+            live.packed.repack()
+
+    def _load(self, key: bytes) -> Live:
+        raw, live = self.table.get(key), self.part.live.get(key)
+        if live is not None and (live.raw is raw or key in self.changed):
+            return live
+        name = key.decode()
+        if raw is None:
+            account = Account(translate.account_id(name))
+            state = core.State(account, silent=not translate.gives_outputs(name), horizon=self.part.watermark)
+            live = Live(state, codec.Packed(account), None)
+        else:
+            live = Live(*codec.decode(translate.account_id(name), raw), raw)
+        self.part.live[key] = live
+        return live
+
+    def _tick(self, tick: Tick, record: Record) -> None:
+        part = self.part
+        if tick.watermark <= part.watermark:
+            return
+        part.watermark = tick.watermark
+        while part.due and part.due[0][0] <= tick.watermark:
+            planned, key = heapq.heappop(part.due)
+            if part.scheduled.get(key) != planned:
+                continue
+            del part.scheduled[key]
+            live = self._load(key)
+            due = live.state.next_due()
+            if due <= tick.watermark:
+                self._by_clock(key, live, record)
+                self._settle(key, live, "timer")
+            elif due < core.NEVER:
+                part.schedule(key, due)
+
+    def _settle_all(self, settle: Settle, record: Record) -> None:
+        """Score every open subject as of an instant."""
+        accounts = {key for key, _ in self.table.items() if key[:1] != b"\0"}
+        for key in sorted(accounts | self.changed.keys()):
+            self._score(key, settle, record)
+
+    def _score(self, key: bytes, settle: Settle, record: Record) -> None:
+        live = self._load(key)
+        rows = core.probabilities(live.state, self.config, settle.as_of)
+        if rows:
+            self._by_clock(key, live, record)
+            self.effects.outputs += self.rows.probabilities(rows, self._moment(live), "timer")
+
+    def _by_clock(self, key: bytes, live: Live, record: Record) -> None:
+        live.state.applied, live.timestamp = record.offset, record.timestamp
+        live.headers, live.cause = (), "timer"
+        self.changed[key] = live
+
+    def _settle_touched(self) -> None:
+        for key, live in self.touched.items():
+            self._settle(key, live, "event")
+        self.touched.clear()
+
+    def _settle(self, key: bytes, live: Live, cause: str) -> None:
+        changes = core.settle(live.state, self.part.watermark, self.config)
+        self.effects.outputs += self.rows.changes(changes, self._moment(live), cause)
+        self._add_up(changes.sums, live.state.applied)
+        self.part.schedule(key, live.state.next_due())
+
+    def _moment(self, live: Live) -> Moment:
+        return Moment(live.state.applied, live.timestamp, live.cause, live.headers)
+
+    def _add_up(self, sums: core.Sums, offset: int) -> None:
+        for metric, change in sums.items():
+            included, known = self.part.sums.get(metric, (-1, [0] * len(change)))
+            if offset > included:  # else a torn write of an earlier run has it already
+                total = [a + b for a, b in zip(known, change, strict=True)]
+                self.part.sums[metric] = included, total
+                self.metrics.add(metric)
+
+    def _count(self, entry: FactRecord, outcome: str) -> None:
+        self.handler.counts["events_total", entry.kind, entry.message.body.type, outcome] += 1
+
+    def _shrink(self) -> None:
+        """Keep the most recently loaded accounts live; the rest is read again when needed."""
+        live = self.part.live
+        while len(live) > self.handler.live_accounts:
+            del live[next(iter(live))]
+
+
+def metric_key(metric: tuple[str, ...]) -> bytes:
+    """Table key of a metric's sums."""
+    return METRIC_PREFIX + orjson.dumps(metric)
+
+
+def metric_of(key: bytes) -> tuple[str, ...]:
+    """The metric a table key belongs to."""
+    return tuple(orjson.loads(key[len(METRIC_PREFIX) :]))
