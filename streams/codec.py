@@ -98,11 +98,13 @@ class Packed:
     def repack_facts(self) -> None:
         """Encode the lead and deal facts again."""
         tables = (("l", self.account.lead_groups), ("d", self.account.deal_groups))
-        self.facts = orjson.dumps([
-            [letter, identity, [[g.at, g.digest, g.last_at, g.body.type, g.body.fields] for g in groups]]
-            for letter, table in tables
-            for identity, groups in table.items()
-        ])
+        self.facts = orjson.dumps(
+            [
+                [letter, identity, [[g.at, g.digest, g.last_at, g.body.type, g.body.fields] for g in groups]]
+                for letter, table in tables
+                for identity, groups in table.items()
+            ]
+        )
 
 
 def encode(state: State, packed: Packed) -> bytes:

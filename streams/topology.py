@@ -1,8 +1,8 @@
 """Which handler reads and writes what; the same for every executor.
 
-    touchpoints leads deals -> [ingest] -> journal -> [journey] -> outputs
-                                  |           ^          '-> partials -> [totals] -> funnel-metrics
-                                  '-> control -> [coordinator] (ticks)
+touchpoints leads deals -> [ingest] -> journal -> [journey] -> outputs
+                              |           ^          '-> partials -> [totals] -> funnel-metrics
+                              '-> control -> [coordinator] (ticks)
 """
 
 from __future__ import annotations

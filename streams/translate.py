@@ -48,7 +48,13 @@ def native_key(kind: str, ids: Mapping[str, str]) -> str:
 
 
 ACCOUNT, DEAL = ("A:", "account_id"), ("d:", "deal_id")
-PEOPLE = (("c:", "contact_id"), ("e:", "email_hash"), ("a:", "anonymous_id"), ("w:", "domain"), ("l:", "lead_id"))
+PEOPLE = (
+    ("c:", "contact_id"),
+    ("e:", "email_hash"),
+    ("a:", "anonymous_id"),
+    ("w:", "domain"),
+    ("l:", "lead_id"),
+)
 KEYS = (ACCOUNT, *PEOPLE, DEAL)
 DEAL_KEYS = (ACCOUNT, DEAL, *PEOPLE)
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from revenue_core.channels import ChannelTables
 from schemas.errors import Rejected
 from schemas.inbound import digest
+
+from revenue_core.channels import ChannelTables
 from streams import translate
 from streams.agents import coordinator
 from streams.effects import Effects, Headers, Output, Record, Run, StatelessHandler, TableView
@@ -42,7 +43,9 @@ class IngestHandler(StatelessHandler):
     ``counts`` is a Counter of (metric, *labels) that whoever runs the handler may read and clear.
     """
 
-    def __init__(self, decoders: Mapping[str, Decode], tables: IngestTables, as_of: int | None = None) -> None:
+    def __init__(
+        self, decoders: Mapping[str, Decode], tables: IngestTables, as_of: int | None = None
+    ) -> None:
         self.decoders, self.tables, self.as_of = decoders, tables, as_of
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.latest = 0

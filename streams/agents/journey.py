@@ -86,7 +86,12 @@ class JourneyHandler:
         too_late_ms: int | None = None,
         live_accounts: int = 20_000,
     ) -> None:
-        self.config, self.rows, self.replay_window, self.settle_each = config, rows, replay_window, settle_each
+        self.config, self.rows, self.replay_window, self.settle_each = (
+            config,
+            rows,
+            replay_window,
+            settle_each,
+        )
         self.too_late_ms, self.live_accounts = too_late_ms, live_accounts
         self.slices: dict[int, Slice] = {}
         self.counts: Counter[tuple[str, ...]] = Counter()

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
-
 from revenue_core.credits import deleted_row
 from revenue_core.instants import iso_z
-from revenue_core.journey import Changes
 from schemas.errors import Rejected
+
+from revenue_core.journey import Changes
 from streams.agents.ingest import dead_letter
 from streams.effects import Headers, Output, Record, Run
 from streams.journal import FactRecord
@@ -103,16 +103,20 @@ class RowWriter:
             )
             added = {"status": status, **detected, "late": late}
             key = row["account_id"]
-            value = orjson.dumps(
-                {**row, **added, "version": version(self.generation, 0, moment.offset)}
-            )
+            value = orjson.dumps({**row, **added, "version": version(self.generation, 0, moment.offset)})
             headers = self._headers(ALERTS, row["alert_id"], moment)
             outputs.append(Output(ALERTS, key.encode(), value, headers))
             self.counts["alerts_total", row["kind"], status] += 1
         return outputs
 
     def _row(
-        self, topic: str, key: str, row: Mapping[str, Any], added: Mapping[str, Any], moment: Moment, gone: int = 0
+        self,
+        topic: str,
+        key: str,
+        row: Mapping[str, Any],
+        added: Mapping[str, Any],
+        moment: Moment,
+        gone: int = 0,
     ) -> Output:
         stamped = {**row, **added, "version": version(self.generation, 0, moment.offset), "is_deleted": gone}
         return Output(topic, key.encode(), orjson.dumps(stamped), self._headers(topic, key, moment))
