@@ -1,0 +1,36 @@
+"""Why a message was refused: one code, where in the message, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CODES: Final = (
+    "too_large", "decode_error", "invalid_json", "unknown_topic", "missing_field", "unknown_type",
+    "invalid_timestamp", "future_timestamp", "no_identifier", "unknown_pipeline", "unknown_stage",
+    "unknown_currency", "invalid_amount", "invalid_field", "too_late", "quarantined", "internal_error",
+)  # fmt: skip
+"""Every code a dead letter may carry (R13)."""
+
+SHOWN = 80
+
+
+class Rejected(Exception):
+    """A message that cannot become a fact.
+
+    ``code`` is one of ``CODES``, ``path`` a JSON pointer to the field at fault (empty: the whole message), and
+    ``message`` names the field, the value seen and the remedy.
+    """
+
+    def __init__(self, code: str, path: str, message: str) -> None:
+        super().__init__(code, path, message)
+        self.code, self.path, self.message = code, path, message
+
+    def __str__(self) -> str:
+        where = f" at {self.path}" if self.path else ""
+        return f"{self.code}{where}: {self.message}"
+
+
+def shown(value: object) -> str:
+    """A value as error messages show it: its literal, cut to a readable length, on one line."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
