@@ -1,0 +1,262 @@
+"""Fetches runs, hands them to Faust, commits what is acknowledged.
+
+What stock Faust does differently and why that loses or repeats work:
+
+- it commits per message and lets a hole at the head pass; here the commit point is the acknowledged prefix of runs;
+- a commit there waits until the send buffer is empty, which under load is never, or gives up after 100 ms and commits
+  past unsent records; here nothing becomes committable before its effects are acknowledged, so nothing is waited for;
+- a second committer does nothing, and a rebalance forgets acknowledged work before committing it; here both commit;
+- the fetch thread reads the live set of active partitions, and when a pause empties it aiokafka returns the records
+  of every partition, which are then dropped; here it gets a frozen copy;
+- partitions without a commit are not moved back by a seek; here they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.errors import ConsumerStoppedError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode import Service
+
+from streams.engine.ledger import Ledger, Verdict
+
+if TYPE_CHECKING:
+    from streams.engine.app import EngineApp
+
+CHANGELOG_RUN = 5_000
+"""Records in a run of a changelog: they are only put into a dictionary."""
+POLL_S = 0.05
+"""How long a fetch without data may wait before the set of partitions is looked at again."""
+HELD_BACK_POLL_S = 0.01
+"""The same while some partition waits for room."""
+
+
+class EngineConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that owns the aiokafka consumer."""
+
+    consumer: EngineConsumer
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust hard-codes 1500 ms. Kafka answers at the first byte anyway; embedded brokers may not.
+        consumer._fetch_max_wait_ms = self.app.settings.fetch_max_wait_ms
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: float | None = None,  # noqa: ASYNC109
+        max_records: int | None = None,
+    ) -> dict[TP, list[Any]]:
+        """At most one run of every partition that has data.
+
+        aiokafka's ``fetched_records(max_records)`` empties one partition's fetch before it looks at the next.
+        """
+        if not self.consumer.flow_active:
+            return {}
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError()
+        found: dict[TP, list[Any]] = {}
+        with fetcher._subscriptions.fetch_context():
+            await self._collect(fetcher, active_partitions, found)
+            if not found and timeout:
+                found = await fetcher.fetched_records(
+                    active_partitions, timeout=timeout, max_records=self.app.settings.batch_max
+                )
+                await self._collect(fetcher, active_partitions, found)
+        return found
+
+    async def _collect(self, fetcher: Any, active: Any, found: dict[TP, list[Any]]) -> None:
+        for tp in list(fetcher._records):
+            if tp in active and tp not in found:
+                size = self.consumer.run_size(tp)
+                found.update(await fetcher.fetched_records([tp], 0, max_records=size))
+
+
+class EngineConsumer(driver.Consumer):
+    """Faust's consumer with runs for messages."""
+
+    app: EngineApp
+
+    def __post_init__(self) -> None:
+        """Prepare the bookkeeping."""
+        super().__post_init__()
+        conf = self.app.settings
+        self.ledger = Ledger(
+            batch_max=conf.batch_max, max_open_runs=conf.max_open_runs, replay_window=conf.replay_window
+        )
+        self._committing = asyncio.Lock()
+        self._commit_now = asyncio.Event()
+        self._room = asyncio.Event()
+        self._done_since: float | None = None
+        self.gap_probes = 0
+
+    def _new_consumer_thread(self) -> EngineConsumerThread:
+        return EngineConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def run_size(self, tp: TP) -> int:
+        """Most records in a run of this partition."""
+        return CHANGELOG_RUN if tp.topic in self.app.changelogs else self.app.settings.batch_max
+
+    # -- fetch and hand over
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                await asyncio.sleep(0)
+                fetched = await self._poll()
+                # Read after the wait: a fetch that was parked during a rebalance returns records of the new
+                # generation, and dropping those would lose them, since nobody seeks back any more.
+                generation = self.app.consumer_generation_id
+                if fetched and not self.should_stop:
+                    await self._hand_over(fetched, generation)
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    async def _poll(self) -> Mapping[TP, list[Any]]:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = self._get_active_partitions()
+        self._room.clear()
+        ready = frozenset(tp for tp in active if self.ledger.has_room(tp))
+        if ready:
+            held_back = len(ready) < len(active)
+            found: Mapping[TP, list[Any]] = await self._getmany(
+                ready, HELD_BACK_POLL_S if held_back else POLL_S
+            )
+            return found
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._room.wait(), HELD_BACK_POLL_S)
+        return {}
+
+    async def _hand_over(self, fetched: Mapping[TP, list[Any]], generation: int) -> None:
+        for key, records in fetched.items():
+            tp = TP(*key)
+            # The live set, not the one the fetch was started with: a partition that was paused meanwhile will be
+            # sought back before it is resumed.
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if tp not in self._get_active_partitions():
+                continue
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            if tp.topic in self.app.changelogs:
+                await self._deliver(self.app.changelog_run(tp, records, generation))
+                continue
+            ledger = self.ledger.partitions.get(tp)
+            if ledger is None:
+                continue
+            verdict, fresh = ledger.judge(records)
+            if verdict is Verdict.DELIVER:
+                await self._deliver(ledger.deliver(tp, fresh, generation))
+            elif verdict is Verdict.FETCH_AGAIN:
+                self.gap_probes += 1
+                self.app.observer.gap_probed(tp.topic, tp.partition)
+                self.log.warning(
+                    "%r: expected offset %d, got %d: fetching again",
+                    tp,
+                    ledger.next_offset,
+                    records[0].offset,
+                )
+                await self.seek_wait({tp: ledger.next_offset})
+
+    async def _deliver(self, run: Any) -> None:
+        await self.wait_first(self.callback(run), self.suspend_flow.wait())
+
+    # -- acknowledge and commit
+
+    def run_done(self, run: Any) -> None:
+        """A run's effects are acknowledged."""
+        if self._done_since is None:
+            self._done_since = monotonic()
+        if self.ledger.done(run):
+            self._commit_now.set()
+        self._room.set()
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit the acknowledged prefix of every owned partition; True when the group took it."""
+        async with self._committing:
+            began, owned = monotonic(), self.assignment()
+            offsets = {tp: offset for tp, offset in self.ledger.committable().items() if tp in owned}
+            if not offsets or not await self._commit(offsets):
+                return False
+            self.ledger.commit(offsets)
+            self._done_since = began if self.ledger.uncommitted() else None
+            self._committed_offset.update(offsets)
+            self._room.set()
+            self.app.committed(offsets)
+            return True
+
+    @Service.task
+    async def _commit_early(self) -> None:
+        """Beside Faust's commit timer: commit at once when a partition's window fills up."""
+        while not self.should_stop:
+            await self.wait(self._commit_now)
+            self._commit_now.clear()
+            await self.commit()
+
+    # -- rebalance and stop
+
+    async def wait_empty(self) -> None:
+        """Wait until everything that was begun is acknowledged, then commit it."""
+        if not self.app.crashed:
+            await self.app.effects_settled()
+        await self.commit()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish and commit what was begun; only then is anything forgotten."""
+        if not self.app.should_stop:
+            self.stop_flow()
+            self.app.flow_control.suspend()
+            self.app.flow_control.clear()
+            await self.wait_empty()
+        self.ledger.release(list(self.ledger.partitions))
+        await super().on_partitions_revoked(revoked)
+
+    async def perform_seek(self) -> None:
+        """Move every source partition to its committed offset, or to the start when it has none."""
+        await super().perform_seek()
+        sources = {tp for tp in self.assignment() if tp.topic not in self.app.changelogs}
+        positions = {tp: offset for tp in sources if (offset := self._read_offset[tp]) is not None}
+        fresh = sources - positions.keys()
+        if fresh:
+            earliest = await self.earliest_offsets(*fresh)
+            positions |= {tp: earliest.get(tp) or 0 for tp in fresh}
+            await self.seek_wait({tp: positions[tp] for tp in fresh})
+        self.ledger.start(positions)
+
+    # -- health
+
+    def commit_age_s(self) -> float:
+        """Since the oldest run that is done and not committed was done; 0 without one."""
+        return monotonic() - self._done_since if self._done_since is not None else 0.0
+
+    def lag(self) -> dict[tuple[str, int], int]:
+        """Records between the committed offset and the end, for every partition whose end is known."""
+        found = {}
+        for tp, ledger in self.ledger.partitions.items():
+            end = self.highwater(tp)
+            if end is not None:
+                found[tp.topic, tp.partition] = max(end - ledger.committed, 0)
+        return found
+
+    def answered_since(self, tp: TP, since: float) -> bool:
+        """Whether a fetch of this partition was answered after a monotonic time, with nothing left to hand over."""
+        consumer = self._thread._ensure_consumer()
+        assignment = consumer._subscription.subscription.assignment
+        if tp in consumer._fetcher._records or assignment is None:
+            return False
+        answered_ms = assignment.state_value(tp).timestamp
+        waited_ms = (monotonic() - since) * 1000.0
+        return answered_ms is not None and answered_ms > self.app.clock() - waited_ms

@@ -1,0 +1,51 @@
+"""What the engine refuses or gives up on; the text says what to do."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of the errors the engine raises itself."""
+
+
+class InvalidSettings(EngineError):
+    """Settings that cannot work; the text lists every problem found."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("invalid engine settings: " + "; ".join(problems))
+
+
+class TopicsMissing(EngineError):
+    """Topics that must exist do not, or have the wrong number of partitions."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("topics are not as they must be: " + "; ".join(problems))
+
+
+class UnknownTopic(EngineError):
+    """A handler wrote to a topic whose partition count is not known."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        super().__init__(
+            f"cannot write to {topic!r}: the topic does not exist; create it before the worker starts"
+        )
+
+
+class RecordTooLarge(EngineError):
+    """A record above the producer's largest request, or above what its topic accepts."""
+
+    def __init__(self, topic: str, key: bytes | None, size: int, limit: int) -> None:
+        self.topic, self.key, self.size, self.limit = topic, key, size, limit
+        super().__init__(f"record for {topic!r} with key {key!r} takes {size} bytes, the limit is {limit}")
+
+
+class NoAssignment(EngineError):
+    """The group did not give this worker an assignment in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"no assignment from the consumer group for {seconds:.0f} s: check that the session timeout lies within "
+            "the broker's group.min.session.timeout.ms and group.max.session.timeout.ms, and the group coordinator"
+        )

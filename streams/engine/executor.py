@@ -1,0 +1,155 @@
+"""Feeds handlers and carries their effects out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import perf_counter
+from typing import Protocol
+
+from streams.effects import Effects, Output, Run
+from streams.engine.batches import NO_HEADERS, Appended, Item
+from streams.engine.chains import Acks, Chain
+from streams.engine.errors import UnknownTopic
+from streams.engine.observer import Observer
+from streams.engine.runs import RunMessage
+from streams.engine.settings import AgentSpec
+from streams.engine.store import SliceStore, Write
+from streams.partitioning import partition_of
+
+
+class Appender(Protocol):
+    """What the executor needs of the producer."""
+
+    def append(self, topic: str, partition: int, items: Sequence[Item], now_ms: int) -> Sequence[Appended]:
+        """Append items; returns the batches they went into."""
+
+
+def group_outputs(outputs: Iterable[Output], counts: Mapping[str, int]) -> dict[tuple[str, int], list[Item]]:
+    """Outputs by topic and partition, in their order. Raises ``UnknownTopic``."""
+    grouped: dict[tuple[str, int], list[Item]] = {}
+    for topic, key, value, headers, partition in outputs:
+        if partition is None:
+            count = counts.get(topic)
+            if count is None:
+                raise UnknownTopic(topic)
+            partition = partition_of(key, count)  # noqa: PLW2901
+        place = topic, partition
+        items = grouped.get(place)
+        if items is None:
+            items = grouped[place] = []
+        items.append((key, value, list(headers) if headers else NO_HEADERS))
+    return grouped
+
+
+class AgentExecutor:
+    """One agent: its handler, its slices and the effects under way for each of them.
+
+    ``advance`` is told of acknowledged state records (partition, base offset, offset after the last); ``failed``
+    gets the first error of a slice's effects.
+    """
+
+    def __init__(
+        self,
+        spec: AgentSpec,
+        store: SliceStore,
+        changelog: str | None,
+        counts: Mapping[str, int],
+        clock: Callable[[], int],
+        observer: Observer,
+        advance: Callable[[int, int, int], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self.spec, self.store, self.changelog = spec, store, changelog
+        self._counts, self._clock, self._observer = counts, clock, observer
+        self._advance, self._failed = advance, failed
+        self._chains: dict[int, Chain] = {}
+        self.live: set[int] = set()
+        """Partitions whose handler knows that it owns them."""
+        self.producer: Appender | None = None
+
+    # -- ownership
+
+    def assign(self, partitions: Iterable[int]) -> None:
+        """These partitions are owned and their slices complete."""
+        for partition in sorted(set(partitions) - self.live):
+            self._chains[partition] = Chain(self._failed)
+            self.live.add(partition)
+            self.spec.handler.assigned(partition, self.store.view(partition))
+
+    def revoke(self, partitions: Iterable[int]) -> None:
+        """These partitions are gone, or their slices are about to change under the handler."""
+        for partition in sorted(self.live.intersection(partitions)):
+            self.live.discard(partition)
+            self._chains.pop(partition, None)
+            self.spec.handler.revoked(partition)
+
+    def restore(self, partition: int, writes: Sequence[Write]) -> None:
+        """Records from the changelog that this process did not write, or has not read yet."""
+        self.revoke([partition])
+        self.store.apply(partition, writes)
+
+    # -- work
+
+    def handle(self, message: RunMessage, done: Callable[[RunMessage], None]) -> None:
+        """Handle a run; ``done`` is called when its effects are acknowledged."""
+        partition = message.partition
+        run = Run(message.topic, partition, message.records, self._clock(), message.replay)
+        began = perf_counter()
+        effects = self.spec.handler.handle(run, self.store.view(partition))
+        seconds = perf_counter() - began
+        self._carry_out(partition, effects, run.now_ms, lambda: done(message))
+        self._observer.run_handled(self.spec.name, run.topic, partition, len(run.records), seconds)
+
+    def interval(self, max_open: int) -> None:
+        """Let the handler act by the clock in every owned partition that is not full of effects under way."""
+        for partition in sorted(self.live):
+            if len(self._chains[partition]) >= max_open:
+                continue
+            now_ms = self._clock()
+            effects = self.spec.handler.interval(partition, now_ms, self.store.view(partition))
+            if effects is not None:
+                self._carry_out(partition, effects, now_ms, lambda: None)
+
+    def _carry_out(self, partition: int, effects: Effects, now_ms: int, done: Callable[[], None]) -> None:
+        producer, observer, name = self.producer, self._observer, self.spec.name
+        assert producer is not None
+        if effects.state and self.changelog is None:
+            raise TypeError(f"agent {name!r} has no table but returned state records")
+        grouped = group_outputs(effects.outputs, self._counts)
+        acks = [
+            batch.base
+            for (topic, number), items in grouped.items()
+            for batch in producer.append(topic, number, items, now_ms)
+        ]
+        self.store.apply(partition, effects.state)
+
+        def outputs_acked() -> None:
+            if grouped:
+                counts: dict[str, int] = {}
+                for (topic, _), items in grouped.items():
+                    counts[topic] = counts.get(topic, 0) + len(items)
+                observer.outputs_acked(name, counts, effects.origins, self._clock())
+
+        self._chains[partition].add(
+            acks, outputs_acked, lambda: self._append_state(partition, effects.state), done
+        )
+
+    def _append_state(self, partition: int, state: Sequence[Write]) -> Acks:
+        if not state:
+            return ()
+        assert self.changelog is not None and self.producer is not None
+        items: list[Item] = [(key, value, NO_HEADERS) for key, value in state]
+        batches = self.producer.append(self.changelog, partition, items, self._clock())
+        return [self._state_acked(partition, batches, items)]
+
+    async def _state_acked(self, partition: int, batches: Sequence[Appended], items: Sequence[Item]) -> None:
+        for batch in batches:
+            base = await batch.base
+            self._advance(partition, base + batch.start, base + batch.end)
+        size = sum(len(key or b"") + len(value or b"") for key, value, _ in items)
+        self._observer.state_acked(self.spec.name, partition, len(items), size)
+
+    async def settled(self) -> None:
+        """Wait until no effects are under way."""
+        for chain in list(self._chains.values()):
+            await chain.idle()

@@ -1,0 +1,46 @@
+"""A run on its way through Faust: one message, one event, many records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from faust.serializers.schemas import Schema
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from streams.effects import Record
+
+
+class RunMessage(ConsumerMessage):
+    """Consecutive records of one partition. ``offset`` is the last record's."""
+
+    __slots__ = ("done", "owner", "records", "replay")
+
+    def __init__(
+        self, tp: TP, records: Sequence[Record], generation: int, owner: object, *, replay: bool = False
+    ) -> None:
+        last = records[-1]
+        super().__init__(
+            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, 0, None, None, None, None, 0, 0, tp,
+            generation_id=generation,
+        )  # fmt: skip
+        self.records = records
+        self.replay = replay
+        self.owner = owner
+        """The bookkeeping it was handed over by; after a rebalance there is a new one."""
+        self.done = False
+        """True when its effects are acknowledged: the only thing that makes its offset committable."""
+
+
+class RunSchema(Schema):
+    """Hands the whole message over as the event's value; nothing is decoded."""
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        """Function that makes a message into an event."""
+        create_event = app.create_event
+
+        async def decode(message: RunMessage, *, propagate: bool = False) -> Any:
+            return create_event(None, message, None, message)
+
+        return decode

@@ -1,0 +1,128 @@
+"""The worker of the engine's integration tests: counts per key, with state and one output for each record.
+
+Started as a process: settings come from the environment, progress goes to a file of JSON lines (PROGRESS).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from streams.effects import Effects, Output, Run, StatelessHandler, TableView
+from streams.engine import AgentSpec, EngineSettings, Observer, build_app, run_worker
+
+ENV = os.environ
+
+
+class Count(StatelessHandler):
+    """State: "count applied-offset". A record at or below the applied offset does not count again."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+
+    def assigned(self, partition: int, table: TableView) -> None:
+        say(event="assigned", partition=partition, keys=sum(1 for _ in table.items()))
+
+    def revoked(self, partition: int) -> None:
+        say(event="revoked", partition=partition)
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        effects = Effects(origins=[record.timestamp for record in run.records])
+        changed: dict[bytes, tuple[int, int]] = {}
+        for record in run.records:
+            key = record.key or b""
+            if record.value == b"poison":
+                raise ValueError("poison")
+            count, applied = changed.get(key) or decode(table.get(key))
+            if record.offset > applied:
+                changed[key] = count, applied = count + 1, record.offset
+            value = b"%s %d %d" % (record.value or b"", count, run.replay)
+            effects.outputs.append(Output(self.output, key, value, [("n", b"1")]))
+        effects.state = [(key, b"%d %d" % state) for key, state in changed.items()]
+        return effects
+
+    def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
+        output = ENV.get("TICKS")
+        return (
+            Effects(outputs=[Output(output, None, b"%d" % now_ms, partition=partition)]) if output else None
+        )
+
+
+def decode(value: bytes | None) -> tuple[int, int]:
+    count, applied = (value or b"0 -1").split()
+    return int(count), int(applied)
+
+
+def say(**what: Any) -> None:
+    """Append a line to the progress file."""
+    with Path(ENV["PROGRESS"]).open("a") as file:
+        file.write(json.dumps({"pid": os.getpid(), "at": time.monotonic(), **what}) + "\n")
+
+
+def slow_broker(seconds: float) -> None:
+    """Delay every produce request."""
+    import aiokafka.producer.sender as sender
+
+    send = sender.SendProduceReqHandler.do
+
+    async def do(self: Any, node_id: int) -> Any:
+        await asyncio.sleep(seconds)
+        return await send(self, node_id)
+
+    sender.SendProduceReqHandler.do = do
+
+
+def observer() -> Observer:
+    def recovery(seconds: float, records: int) -> None:
+        say(event="recovery", seconds=seconds, records=records)
+
+    def ready(is_ready: bool, reasons: Sequence[str]) -> None:
+        say(event="ready", ready=is_ready, reasons=list(reasons))
+
+    def gap(topic: str, partition: int) -> None:
+        say(event="gap", topic=topic, partition=partition)
+
+    return Observer(recovery=recovery, ready=ready, gap_probed=gap)
+
+
+def main() -> int:
+    logging.basicConfig(
+        level=ENV.get("LOG", "WARNING"), format="%(asctime)s %(name)s %(levelname)s %(message)s"
+    )
+    if "SLOW" in ENV:
+        slow_broker(float(ENV["SLOW"]))
+    settings = EngineSettings(
+        app_id=ENV["APP"],
+        brokers=ENV["BROKER"],
+        data_dir=ENV["DATA"],
+        session_timeout_ms=int(ENV.get("SESSION_MS", "6000")),
+        heartbeat_interval_ms=1000,
+        commit_interval_ms=int(ENV.get("COMMIT_MS", "200")),
+        batch_max=int(ENV.get("BATCH", "100")),
+        assignment_deadline_s=float(ENV.get("DEADLINE", "60")),
+    )
+    table = None if ENV.get("STATELESS") else "counts"
+    spec = AgentSpec(
+        "count",
+        (ENV["INPUT"],),
+        Count(ENV["OUTPUT"]),
+        table,
+        0.2 if "TICKS" in ENV else None,
+        (ENV["OUTPUT"],),
+    )
+    return run_worker(
+        build_app(settings, [spec], observer=observer(), clock=lambda: time.time_ns() // 1_000_000)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
