@@ -16,6 +16,7 @@ _BOOLEANS = frozenset(name for name, field in FIELDS.items() if field.schema.get
 _NUMBERS = frozenset(
     name for name, field in FIELDS.items() if field.schema.get("type") in {"integer", "number"}
 )
+_WHOLE = frozenset(name for name, field in FIELDS.items() if field.schema.get("type") == "integer")
 _TRUTH: Mapping[object, bool] = {"true": True, "1": True, 1: True, "false": False, "0": False, 0: False}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
@@ -40,6 +41,8 @@ def _value(name: str, cell: object) -> object:
         return cell.isoformat()
     if isinstance(cell, Decimal):
         return str(cell).lower()
+    if name in _WHOLE and isinstance(cell, float) and cell.is_integer():
+        return int(cell)  # a column of whole numbers with gaps is often stored as one of floats
     if name in _BOOLEANS and type(cell) is int:
         return _TRUTH.get(cell, cell)
     return cell

@@ -1,0 +1,52 @@
+"""Input formats: what a source topic's bytes mean.
+
+A format is a pure function ``(raw, headers, kind) -> [(topic kind, native message), ...]``, where ``kind`` is
+that of the topic read. One record may hold several messages, and of another kind than its topic's (an
+``identify`` on a topic of touchpoints). A payload that is not of the format is Rejected with ``decode_error``;
+what it holds is validated afterwards like any native message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from schemas.cloudevents import unwrap
+from schemas.context import Context
+from schemas.formats import segment
+from schemas.headers import Headers
+from schemas.inbound import check_size, decode, decode_fields, decode_message
+from schemas.parsing import parse_object, strip_registry_prefix
+
+Message = tuple[str, dict[str, Any]]
+Format = Callable[[bytes, Headers, str], Sequence[Message]]
+
+NATIVE = "native"
+
+
+def native(raw: bytes, headers: Headers, kind: str) -> list[Message]:
+    """A native message as it stands. Raises Rejected(invalid_json)."""
+    return [(kind, parse_object(strip_registry_prefix(unwrap(raw, headers))))]
+
+
+FORMATS: Mapping[str, Format] = {
+    NATIVE: native,
+    "segment": segment.read,
+}
+"""Name in the configuration -> format with its shipped options."""
+
+
+def decode_record(
+    name: str | Format, kind: str, raw: bytes, headers: Headers, context: Context
+) -> list[tuple[str, dict[str, Any]]]:
+    """(topic kind, normalised event) of everything in a record; one refused message refuses the record.
+
+    ``name`` is a key of ``FORMATS`` or a format with options of its own. Raises Rejected; KeyError for a name
+    that is no format.
+    """
+    if name == NATIVE:
+        event = decode_message(kind, raw, headers, context) if headers else decode(kind, raw, context)
+        return [(kind, event)]
+    check_size(raw, context)
+    read = FORMATS[name] if isinstance(name, str) else name
+    return [(found, decode_fields(found, fields, context)) for found, fields in read(raw, headers, kind)]
