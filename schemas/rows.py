@@ -10,13 +10,13 @@ from typing import Any
 
 from schemas.fields import FIELDS, absent
 
-_LISTS = frozenset(name for name, field in FIELDS.items() if field.schema.get("type") == "array")
-_OBJECTS = frozenset(name for name, field in FIELDS.items() if field.schema.get("type") == "object")
-_BOOLEANS = frozenset(name for name, field in FIELDS.items() if field.schema.get("type") == "boolean")
-_NUMBERS = frozenset(
-    name for name, field in FIELDS.items() if field.schema.get("type") in {"integer", "number"}
-)
-_WHOLE = frozenset(name for name, field in FIELDS.items() if field.schema.get("type") == "integer")
+
+def _of_type(json_type: str) -> frozenset[str]:
+    return frozenset(name for name, field in FIELDS.items() if field.schema.get("type") == json_type)
+
+
+_LISTS, _OBJECTS, _BOOLEANS, _WHOLE = (_of_type(each) for each in ("array", "object", "boolean", "integer"))
+_NUMBERS = _WHOLE | _of_type("number")
 _TRUTH: Mapping[object, bool] = {"true": True, "1": True, 1: True, "false": False, "0": False, 0: False}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
@@ -33,19 +33,20 @@ def from_row(row: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _value(name: str, cell: object) -> object:
+    value = cell
     if isinstance(cell, str):
-        return _from_text(name, cell)
-    if isinstance(cell, datetime):
-        return _milliseconds(cell)
-    if isinstance(cell, date):
-        return cell.isoformat()
-    if isinstance(cell, Decimal):
-        return str(cell).lower()
-    if name in _WHOLE and isinstance(cell, float) and cell.is_integer():
-        return int(cell)  # a column of whole numbers with gaps is often stored as one of floats
-    if name in _BOOLEANS and type(cell) is int:
-        return _TRUTH.get(cell, cell)
-    return cell
+        value = _from_text(name, cell)
+    elif isinstance(cell, datetime):
+        value = _milliseconds(cell)
+    elif isinstance(cell, date):
+        value = cell.isoformat()
+    elif isinstance(cell, Decimal):
+        value = str(cell).lower()
+    elif name in _WHOLE and isinstance(cell, float) and cell.is_integer():
+        value = int(cell)  # a column of whole numbers with gaps is often stored as one of floats
+    elif name in _BOOLEANS and type(cell) is int:
+        value = _TRUTH.get(cell, cell)
+    return value
 
 
 def _from_text(name: str, cell: str) -> object:

@@ -56,11 +56,9 @@ ACCOUNT_TRAITS = ("name", "industry")
 
 def with_track_events(events: Mapping[str, str]) -> Callable[[bytes, Headers, str], list[Message]]:
     """The format with a table of its own: event name -> touch type. Raises ValueError for an unknown type."""
-    unknown = sorted(
-        f"{name!r}: {kind!r}" for name, kind in events.items() if kind not in EVENTS[TOUCHPOINTS]
-    )
+    unknown = sorted(f"{name!r}: {kind!r}" for name, kind in events.items() if kind not in TOUCH_TYPES)
     if unknown:
-        raise ValueError(f"no touch types: {', '.join(unknown)}; use {', '.join(EVENTS[TOUCHPOINTS])}")
+        raise ValueError(f"no touch types: {', '.join(unknown)}; use one of {', '.join(TOUCH_TYPES)}")
     return partial(read, track_events=dict(events))
 
 
