@@ -97,6 +97,10 @@ class EmbeddedBroker:
         log.warning("%s Listening on %s, pid %d, log %s", NOTICE, self.address, process.pid, self._log_file)
         return self.address
 
+    def wait(self) -> int:
+        """Block until the server ends by itself; returns its exit status."""
+        return self._running().wait()
+
     def stop(self) -> None:
         """End the server, by force after 10 s, and remove a temporary data folder. Idempotent."""
         if self._cleanup is not None:
