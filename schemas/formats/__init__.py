@@ -9,6 +9,7 @@ what it holds is validated afterwards like any native message.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from schemas.cloudevents import unwrap
@@ -20,6 +21,8 @@ from schemas.parsing import parse_object, strip_registry_prefix
 
 Message = tuple[str, dict[str, Any]]
 Format = Callable[[bytes, Headers, str], Sequence[Message]]
+Decoder = Callable[[str, bytes, Headers, Context], Sequence[Message]]
+"""(kind of the topic, raw, headers, context) -> (topic kind, normalised event) pairs. Raises Rejected."""
 
 NATIVE = "native"
 
@@ -36,17 +39,26 @@ FORMATS: Mapping[str, Format] = {
 """Name in the configuration -> format with its shipped options."""
 
 
-def decode_record(
-    name: str | Format, kind: str, raw: bytes, headers: Headers, context: Context
-) -> list[tuple[str, dict[str, Any]]]:
-    """(topic kind, normalised event) of everything in a record; one refused message refuses the record.
+def decoder_of(form: str | Format) -> Decoder:
+    """How records of a topic in this format become (topic kind, normalised event) pairs.
 
-    ``name`` is a key of ``FORMATS`` or a format with options of its own. Raises Rejected; KeyError for a name
-    that is no format.
+    ``form`` is a key of ``FORMATS`` or a format with options of its own; ValueError for an unknown name. The
+    decoder raises Rejected: one refused message refuses its record.
     """
-    if name == NATIVE:
-        event = decode_message(kind, raw, headers, context) if headers else decode(kind, raw, context)
-        return [(kind, event)]
+    if form == NATIVE:
+        return _decode_native
+    if isinstance(form, str):
+        if form not in FORMATS:
+            raise ValueError(f"no input format {form!r}: use one of {', '.join(FORMATS)}")
+        form = FORMATS[form]
+    return partial(_decode_foreign, form)
+
+
+def _decode_native(kind: str, raw: bytes, headers: Headers, context: Context) -> list[Message]:
+    event = decode_message(kind, raw, headers, context) if headers else decode(kind, raw, context)
+    return [(kind, event)]
+
+
+def _decode_foreign(read: Format, kind: str, raw: bytes, headers: Headers, context: Context) -> list[Message]:
     check_size(raw, context)
-    read = FORMATS[name] if isinstance(name, str) else name
     return [(found, decode_fields(found, fields, context)) for found, fields in read(raw, headers, kind)]
