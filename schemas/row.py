@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -21,7 +21,7 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Version = Annotated[int, Field(ge=0, le=LARGEST_SAFE)]
-IsDeleted = Literal[0, 1]
+IsDeleted = Annotated[int, Field(ge=0, le=1)]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
