@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from streams.topology import CONTROL, JOURNAL, PARTIALS
+from schemas.registry import DEFAULT_PARTITIONS, TOPICS
+from streams.topology import CONTROL, JOURNAL, PARTIALS, SOURCES
 
-DEFAULT_PARTITIONS = 12
 USUAL_REPLICATION = 3
 TIMEOUT_S = 15.0
 EXISTS_ALREADY = 36
@@ -27,6 +27,10 @@ EXISTS_ALREADY = 36
 CLEANUP = "cleanup.policy"
 RETENTION = "retention.ms"
 COMPACTION_LAG = "min.compaction.lag.ms"
+MESSAGE_BYTES = "max.message.bytes"
+
+LARGEST_MESSAGE = 4 << 20
+"""The engine's largest request. A dead letter of the largest input, or a large account, is above Kafka's 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class TopicDeclaration:
 
     name: str
     config: Mapping[str, str] = field(default_factory=dict)
-    """Settings at creation, by Kafka's names; cleanup policy and compaction lag are also checked."""
+    """Settings at creation, by Kafka's names. Cleanup, compaction lag and message size are checked too."""
     partitions: int | None = None
     """A fixed count; None: the installation's (12 unless overridden)."""
     any_partitions: bool = False
@@ -65,7 +69,7 @@ class TopicInfo(NamedTuple):
     replication_factor: int
 
 
-class BrokerUnreachable(Exception):  # noqa: N818 - names what happened, as the exit code's line in the docs does
+class BrokerUnreachable(Exception):
     """No broker answered in time. ``address`` is what was asked."""
 
     def __init__(self, address: str, reason: object) -> None:
@@ -84,12 +88,50 @@ class TopicRefusedError(Exception):
         self.refused = list(refused)
 
 
+def declared_topics(
+    app_id: str, *, sources: Mapping[str, Sequence[str]] | None = None, lookback_ms: int = 0
+) -> list[TopicDeclaration]:
+    """Every topic of an installation, in the order of the contract, table changelogs last.
+
+    ``sources`` gives the source topics of each kind (``touchpoints``, ``leads``, ``deals``); None: one of each,
+    named after it. They must keep records for ``lookback_ms``, the longest lookback. ``app_id`` begins the
+    changelogs' names.
+    """
+    declarations = []
+    for name, topic in TOPICS.items():
+        if name not in SOURCES:
+            config = {**topic.config, MESSAGE_BYTES: str(LARGEST_MESSAGE)}
+            fixed = None if topic.partitions == DEFAULT_PARTITIONS else topic.partitions
+            declarations.append(TopicDeclaration(name, config, fixed))
+            continue
+        retention = str(max(topic.retention_ms or 0, lookback_ms))
+        declarations += [
+            TopicDeclaration(
+                source,
+                {**topic.config, RETENTION: retention},
+                any_partitions=True,
+                least_retention_ms=lookback_ms,
+            )
+            for source in (sources or {}).get(name, (name,))
+        ]
+    return declarations + changelogs(app_id)
+
+
 def changelogs(app_id: str) -> list[TopicDeclaration]:
     """The changelogs of the agents' tables, each partitioned as the topic its agent reads."""
     inputs = {"journey": JOURNAL, "coordinator": CONTROL, "totals": PARTIALS}
+    # small segments are compacted sooner, which keeps a recovery short
+    config = {CLEANUP: "compact", MESSAGE_BYTES: str(LARGEST_MESSAGE), "segment.bytes": str(64 << 20)}
     return [
-        TopicDeclaration(f"{app_id}-{table}-changelog", {CLEANUP: "compact"}, follows=topic)
+        TopicDeclaration(f"{app_id}-{table}-changelog", config, follows=topic)
         for table, topic in inputs.items()
+    ]
+
+
+def kept_for_ever(declarations: Sequence[TopicDeclaration]) -> list[TopicDeclaration]:
+    """The same without an age limit: the embedded broker deletes a record with an old timestamp at once."""
+    return [
+        replace(d, config={**d.config, RETENTION: "-1"}) if RETENTION in d.config else d for d in declarations
     ]
 
 
@@ -211,11 +253,13 @@ def _config_problems(
         return Problem(name, what, expected, found.get(what, "not set"), fix)
 
     problems = []
-    policy, lag = declaration.config.get(CLEANUP), declaration.config.get(COMPACTION_LAG)
+    policy = declaration.config.get(CLEANUP)
     if policy is not None and found.get(CLEANUP) != policy:
         problems.append(problem(CLEANUP, policy, policy))
-    if lag is not None and int(found.get(COMPACTION_LAG, "0")) < int(lag):
-        problems.append(problem(COMPACTION_LAG, f"at least {lag}", lag))
+    for what in (COMPACTION_LAG, MESSAGE_BYTES):
+        least = declaration.config.get(what)
+        if least is not None and int(found.get(what, "0")) < int(least):
+            problems.append(problem(what, f"at least {least}", least))
     kept = int(found.get(RETENTION, "-1"))
     if "delete" in found.get(CLEANUP, "") and 0 <= kept < declaration.least_retention_ms:
         problems.append(problem(RETENTION, f"-1 or at least {declaration.least_retention_ms}", "-1"))

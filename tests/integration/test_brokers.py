@@ -20,6 +20,7 @@ from streams.topics import (
     changelogs,
     check_topics,
     create_topics,
+    declared_topics,
     list_topics,
 )
 from tests.conftest import Broker
@@ -108,6 +109,7 @@ async def test_every_difference_from_the_declaration_is_named_with_its_fix(
         ("credits", "cleanup.policy", "compact", "delete"),
         ("credits", "min.compaction.lag.ms", f"at least {7 * DAY_MS}", "0"),
         ("app-journey-changelog", "partitions", "4 (as journal)", "2"),
+        ("app-journey-changelog", "max.message.bytes", f"at least {4 << 20}", "1048588"),
         ("app-coordinator-changelog", "missing", "2 partitions", "no topic"),
         ("app-totals-changelog", "missing", "4 partitions", "no topic"),
     }
@@ -202,3 +204,14 @@ def test_a_machine_without_java_skips_the_kafka_suite_loudly_or_fails_it(
     assert done.returncode == int(required), done.stdout
     assert "The Apache Kafka suite DID NOT RUN" in done.stdout
     assert "java was not found" in done.stdout
+
+
+async def test_all_topics_of_an_installation_can_be_created_and_then_fit(broker: Broker, prefix: str) -> None:
+    declared = declared_topics("headwater", lookback_ms=365 * DAY_MS)
+    await create_topics(broker.address, declared, prefix=prefix, partitions=2)
+    assert await check_topics(broker.address, declared, prefix=prefix) == []
+    longer = declared_topics("headwater", lookback_ms=1_000 * DAY_MS)
+    problems = await check_topics(broker.address, longer, prefix=prefix)
+    assert {(p.topic.removeprefix(prefix), p.what) for p in problems} == {
+        (name, "retention.ms") for name in ("touchpoints", "leads", "deals")
+    }
