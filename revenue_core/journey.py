@@ -23,7 +23,8 @@ from revenue_core.alerts import alerts, deal_due
 from revenue_core.config import CoreConfig
 from revenue_core.conversions import OpenLead, conversions, first_lead_at, next_lead_expiry, open_leads
 from revenue_core.credits import credit_rows
-from revenue_core.deals import Deal, fold_deal
+from revenue_core.deal_fold import fold_deal
+from revenue_core.deals import Deal
 from revenue_core.facts import Journey, Touch
 from revenue_core.follow_up import FollowUp
 from revenue_core.probability.rows import expected_value, probability_rows
@@ -190,7 +191,7 @@ def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
     now = max(horizon, account.latest)
     journey = account.journey()
     known = state.known = _know(journey, now, config)
-    found = conversions(journey, known.deals, config, now)
+    found = conversions(journey, known.deals, config)
     rows = credit_rows(journey, known.deals, found, known.first_lead_at, config)
     watched = alerts(journey, known.deals, config, now, lambda deal, at: expected_value(deal, at, config))
     alerted_at = max((row["at_ms"] for row in watched.rows.values()), default=0)
@@ -285,12 +286,8 @@ def _after_last_touches(state: State, config: CoreConfig) -> Answers:
 def _know(journey: Journey, now: int, config: CoreConfig) -> Known:
     folded = {deal_id: fold_deal(deal_id, facts, config) for deal_id, facts in journey.deals.items()}
     deals = {deal_id: deal for deal_id, deal in folded.items() if deal is not None}
-    return Known(
-        deals,
-        open_leads(journey, deals, config, now),
-        first_lead_at(journey),
-        next_lead_expiry(journey, deals, config, now),
-    )
+    leads = open_leads(journey, deals, config, now)
+    return Known(deals, leads, first_lead_at(journey), next_lead_expiry(leads))
 
 
 def _snapshot(account: Account, known: Known | None, warmth: Temperature) -> Row | None:

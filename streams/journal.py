@@ -13,6 +13,7 @@ Values are small JSON objects with one-letter names (an internal format; ``headw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -63,7 +64,7 @@ def encode_touch(
 
 
 def encode_fact(
-    kind: str, event: dict[str, Any], digest: str, origin: int, identifiers: dict[str, str]
+    kind: str, event: Mapping[str, Any], digest: str, origin: int, identifiers: dict[str, str]
 ) -> bytes:
     """Journal value of a lead or deal fact from its normalised event."""
     fields = {name: value for name, value in event.items() if name not in ENVELOPE}

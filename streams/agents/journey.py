@@ -22,6 +22,7 @@ import orjson
 from revenue_core import journey as core
 from revenue_core.account import Account
 from revenue_core.config import CoreConfig
+from revenue_core.sums import Sums
 from streams import codec, translate
 from streams.agents.rows import Moment, RowWriter
 from streams.agents.totals import partial
@@ -284,7 +285,7 @@ class JourneyRun:
     def _moment(self, live: Live) -> Moment:
         return Moment(live.state.applied, live.timestamp, live.cause, live.headers)
 
-    def _add_up(self, sums: core.Sums, offset: int) -> None:
+    def _add_up(self, sums: Sums, offset: int) -> None:
         for metric, change in sums.items():
             included, known = self.part.sums.get(metric, (-1, [0] * len(change)))
             if offset > included:  # else a torn write of an earlier run has it already

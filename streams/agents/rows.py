@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
+
 from revenue_core.credits import deleted_row
 from revenue_core.instants import iso_z
-from schemas.errors import Rejected
-
 from revenue_core.journey import Changes
+from schemas.errors import Rejected
 from streams.agents.ingest import dead_letter
 from streams.effects import Headers, Output, Record, Run
 from streams.journal import FactRecord
@@ -67,7 +67,7 @@ class RowWriter:
             "computed_at": iso_z(moment.timestamp),
             "computed_at_ms": moment.timestamp,
         }
-        outputs = []
+        outputs: list[Output] = []
         for credit_id, row, gone in changes.credits:
             if gone:
                 outputs += self._deletion(CREDITS, credit_id, deleted_row(row), added, moment)
@@ -85,7 +85,7 @@ class RowWriter:
     ) -> list[Output]:
         """Rows of open subjects, and the last rows of those no longer open."""
         added = {"cause": cause}
-        outputs = []
+        outputs: list[Output] = []
         for subject_id in sorted([*rows, *(closed or {})]):
             if subject_id in rows:
                 outputs.append(self._row(PROBABILITIES, subject_id, rows[subject_id], added, moment))

@@ -1,0 +1,199 @@
+"""The whole computation offline: files in, files out, no broker (R08 to R15).
+
+The same handlers as live, on the in-memory log. Facts are taken in the order of the files; the watermark is the
+greatest event time so far. The wall clock is read once, for the ``future_timestamp`` check.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from schemas.errors import Rejected
+from streams.agents import coordinator
+from streams.effects import Headers
+from streams.journal import encode_settle
+from streams.memory.executor import MemoryExecutor
+from streams.memory.log import MemoryLog, MemoryRecord
+from streams.service import Service
+from streams.topology import (
+    ALERTS,
+    ANSWERS,
+    CONTROL,
+    CREDITS,
+    DEAD_LETTERS,
+    FORECASTS,
+    FUNNEL,
+    JOURNAL,
+    JOURNEYS,
+    PARAMETERS,
+    PROBABILITIES,
+)
+
+KEY_COLUMNS = {
+    CREDITS: "credit_id",
+    PROBABILITIES: "subject_id",
+    ALERTS: "alert_id",
+    JOURNEYS: "account_id",
+    FUNNEL: "row_id",
+    FORECASTS: "row_id",
+    PARAMETERS: "parameter_id",
+}
+BY_CLOCK = "score"
+"""Name under which the end of the input reports its watermark."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run of ``score`` did."""
+
+    lines: int = 0
+    facts: int = 0
+    duplicates: int = 0
+    bots: int = 0
+    after_as_of: int = 0
+    dead_letters: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    """Lines written per output topic."""
+    as_of_ms: int = 0
+
+
+class Scorer:
+    """Feeds lines through the service and writes what comes out.
+
+    ``final`` writes the compacted view at the end instead of every version as it comes.
+    """
+
+    def __init__(self, service: Service, out: Path, *, final: bool = False) -> None:
+        self.service, self.final = service, final
+        self.log = MemoryLog()
+        self.executor = MemoryExecutor(service.agents, self.log, self._watermark)
+        out.mkdir(parents=True, exist_ok=True)
+        self.files: dict[str, BinaryIO] = {
+            topic: (out / f"{topic}.ndjson").open("wb") for topic in (*ANSWERS, DEAD_LETTERS)
+        }
+        self.view: dict[str, dict[str, bytes]] = {topic: {} for topic in ANSWERS}
+        self.summary = Summary()
+
+    def _watermark(self) -> int:
+        return self.service.ingest.latest
+
+    def feed(self, topic: str, raw: bytes, file: str, line: int, headers: Headers = ()) -> None:
+        """Take one line as a record of a source topic; write what follows from it."""
+        self.summary.lines += 1
+        self.log.append(topic, None, raw, self._watermark(), headers)
+        self._work(topic, file, line)
+
+    def refuse(self, topic: str, raw: bytes, file: str, line: int, rejected: Rejected) -> None:
+        """Write a line that never reached a topic to the dead letters."""
+        self.summary.lines += 1
+        self._dead_letter(topic, raw, file, line, rejected.code, rejected.path, rejected.message)
+
+    def finish(self, as_of: int | None) -> Summary:
+        """Move the watermark to T, fire what is due, score every open subject, close the files (R08)."""
+        at = as_of if as_of is not None else self._watermark()
+        self.summary.as_of_ms = at
+        if at:
+            report = coordinator.report(BY_CLOCK, 0, at, at)
+            self.log.append(CONTROL, report.key, report.value, at)
+            self._work("", "", 0)
+            self.log.append(JOURNAL, None, encode_settle(at), at, partition=0)
+            self._work("", "", 0)
+        if self.final:
+            for topic, rows in self.view.items():
+                for key in sorted(rows, key=str.encode):
+                    self._write(topic, rows[key])
+        for file in self.files.values():
+            file.close()
+        self._summarise()
+        return self.summary
+
+    def _work(self, topic: str, file: str, line: int) -> None:
+        self.executor.drain()
+        for answers in ANSWERS:
+            for record in self.log.take(answers):
+                self._answer(answers, record)
+        for record in self.log.take(DEAD_LETTERS):
+            text = {name: value.decode() for name, value in record.headers}
+            self._dead_letter(
+                topic,
+                record.value or b"",
+                file,
+                line,
+                text["headwater.error.code"],
+                text["headwater.error.path"],
+                text["__connect.errors.exception.message"],
+            )
+
+    def _answer(self, topic: str, record: MemoryRecord) -> None:
+        if self.final:
+            self._compact(topic, record)
+        elif record.value is None:
+            key = (record.key or b"").decode()
+            self._write(topic, orjson.dumps({KEY_COLUMNS[topic]: key, "is_tombstone": True}))
+        else:
+            self._write(topic, record.value)
+
+    def _compact(self, topic: str, record: MemoryRecord) -> None:
+        """Keep the last row per key; deleted rows and retracted alerts go (R10)."""
+        if record.value is None:
+            self.view[topic].pop((record.key or b"").decode(), None)
+            return
+        row = orjson.loads(record.value)
+        key = row[KEY_COLUMNS[topic]]
+        if row.get("is_deleted") or row.get("status") == "retracted":
+            self.view[topic].pop(key, None)
+        else:
+            self.view[topic][key] = record.value
+
+    def _write(self, topic: str, value: bytes) -> None:
+        self.files[topic].write(value + b"\n")
+        self.summary.rows[topic] += 1
+
+    def _dead_letter(
+        self, topic: str, raw: bytes, file: str, line: int, code: str, path: str, message: str
+    ) -> None:
+        row: dict[str, Any] = {
+            "topic": topic, "file": file, "line": line, "code": code, "path": path, "message": message,
+        }  # fmt: skip
+        try:
+            row["value"] = raw.decode()
+        except UnicodeDecodeError:
+            row["value_base64"] = base64.b64encode(raw).decode()
+        self.files[DEAD_LETTERS].write(orjson.dumps(row) + b"\n")
+        self.summary.dead_letters += 1
+
+    def _summarise(self) -> None:
+        totals: Counter[str] = Counter()
+        for counts in (self.service.ingest.counts, self.service.journey.counts):
+            for (metric, *labels), count in counts.items():
+                if metric == "events_total":
+                    totals[labels[-1]] += count
+        self.summary.facts = totals["ok"] - totals["duplicate"]
+        self.summary.duplicates = totals["duplicate"]
+        self.summary.bots = totals["bot"]
+        self.summary.after_as_of = totals["after_as_of"]
+
+
+def conserved(rows: Iterable[dict[str, Any]], models: Iterable[str]) -> list[str]:
+    """Conversions whose credit does not sum to the whole: their ids with the model and the two sums."""
+    names = list(models)
+    sums: dict[str, list[int]] = {}
+    wholes: dict[str, int] = {}
+    for row in rows:
+        known = sums.setdefault(row["conversion_id"], [0] * len(names))
+        wholes[row["conversion_id"]] = row["amount_minor"]
+        for index, name in enumerate(names):
+            known[index] += row[f"{name}_amount_minor"]
+    return [
+        f"{conversion_id}: {name} sums to {total}, the whole is {wholes[conversion_id]}"
+        for conversion_id, totals in sums.items()
+        for name, total in zip(names, totals, strict=True)
+        if total != wholes[conversion_id]
+    ]
