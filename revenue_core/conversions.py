@@ -9,7 +9,7 @@ from typing import NamedTuple
 from revenue_core.config import CoreConfig
 from revenue_core.deals import Conversion, Deal
 from revenue_core.facts import Fact, Journey, Touch
-from revenue_core.money import minor_units
+from revenue_core.money import rounded
 
 NEGATIVE = frozenset({"contraction", "churn"})
 OWN_TOUCHES = frozenset({"expansion", "reactivation"})
@@ -129,10 +129,10 @@ def _movements(journey: Journey, deals: Mapping[str, Deal], config: CoreConfig) 
     previous: dict[str, int] = {}
     for fact in journey.movements:
         deal = _deal_of(fact, deals)
-        if deal is not None and not deal.exists:
+        if _is_deleted(fact.body.get("deal_id", ""), deal, journey):
             continue
         currency = fact.body.get("currency") or (deal.currency if deal else config.default_currency)
-        amount = abs(minor_units(fact.body["amount"], currency, config.currency_exponents))
+        amount = abs(rounded(fact.body["amount"], currency, config.currency_exponents))
         movement = fact.body["movement"]
         path_at, path_after = fact.at, None
         if deal is not None:
@@ -160,6 +160,13 @@ def _deal_of(fact: Fact, deals: Mapping[str, Deal]) -> Deal | None:
         return deals.get(named)
     won = [d for d in deals.values() if d.exists and d.won_at is not None and d.won_at <= fact.at]
     return max(won, key=lambda deal: (deal.won_at, deal.deal_id), default=None)
+
+
+def _is_deleted(named: str, deal: Deal | None, journey: Journey) -> bool:
+    """Whether a movement's deal does not exist (R22); a deal without any patch may have been deleted, too."""
+    if deal is not None:
+        return deal.deleted
+    return any(fact.type == "deal_deleted" for fact in journey.deals.get(named, ()))
 
 
 def _path(

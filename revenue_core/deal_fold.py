@@ -9,7 +9,7 @@ from typing import Any
 from revenue_core.config import CoreConfig, Pipeline, Stage
 from revenue_core.deals import Deal, StageEntry, Visit
 from revenue_core.facts import Fact
-from revenue_core.money import minor_units
+from revenue_core.money import rounded
 
 OPEN, WON, LOST = "open", "won", "lost"
 TEXTS = ("owner_id", "name", "crm_source", "lost_reason")
@@ -58,11 +58,14 @@ class _Fold:
         return found.kind if found else OPEN
 
     def open_stage(self) -> str:
-        """The open stage the deal counts in: its own, else the last open one it entered, else none yet."""
+        """The open stage the deal counts in: its own, else the last open one it entered, else the pipeline's
+        first (R20); empty as long as it has no stage at all."""
         stage: str = self.fields.get("stage", "")
-        if stage and self._kind() == OPEN:
+        if not stage or self._kind() == OPEN:
             return stage
-        return self.entries[-1].stage if self.entries else ""
+        if self.entries:
+            return self.entries[-1].stage
+        return first_open(pipeline_of(self.config, self.fields.get("pipeline", ""), stage))
 
 
 def fold_deal(
@@ -90,7 +93,8 @@ def fold_deal(
 def _finish(deal_id: str, facts: Sequence[Fact], fold: _Fold, created_at: int, deleted: bool) -> Deal:
     config, get = fold.config, fold.fields.get
     currency = get("currency") or config.default_currency
-    amount = minor_units(get("amount", "0"), currency, config.currency_exponents)
+    # an amount within the limit may be beyond it in the currency of a later patch; the fold takes it as it is
+    amount = rounded(get("amount", "0"), currency, config.currency_exponents)
     won_at = fold.status_since if fold.status == WON else None
     refunded, ignored = _refunds(facts, currency, won_at, config)
     pipeline = pipeline_of(config, get("pipeline", ""), get("stage", ""))
@@ -132,7 +136,7 @@ def _refunds(facts: Sequence[Fact], currency: str, won_at: int | None, config: C
                 won_at is not None and fact.at >= won_at and fact.body.get("currency", currency) == currency
             )
             if counts:
-                total += minor_units(fact.body["amount"], currency, config.currency_exponents)
+                total += rounded(fact.body["amount"], currency, config.currency_exponents)
             else:
                 ignored += 1
     return total, ignored

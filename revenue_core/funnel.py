@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from revenue_core.config import CoreConfig, Pipeline
 from revenue_core.deals import Deal
 
-StageCounts = dict[tuple[str, str], tuple[int, int, int]]
-"""(pipeline, stage) -> deals that reached it, went on, are lost in it."""
+
+class StageCount(NamedTuple):
+    """Deals of a pipeline at one stage."""
+
+    reached: int
+    converted: int
+    lost: int
+    deals: int
+    """Deals in the pipeline, wherever they stand: the stage has a row as long as there is one."""
+
+
+StageCounts = dict[tuple[str, str], StageCount]
+"""(pipeline, stage) -> counts."""
 
 
 def stage_counts(deals: Iterable[Deal], config: CoreConfig) -> StageCounts:
@@ -29,16 +40,15 @@ def stage_counts(deals: Iterable[Deal], config: CoreConfig) -> StageCounts:
         furthest = len(stages) if won else max(entered, default=-1)
         lost_in = entered[-1] if deal.status == "lost" and entered else -1
         for index, stage in enumerate(stages):
-            known = counts.setdefault((deal.pipeline, stage), [0, 0, 0])
+            known = counts.setdefault((deal.pipeline, stage), [0, 0, 0, 0])
             known[0] += furthest >= index
             known[1] += furthest > index
             known[2] += lost_in == index
-    return {place: (reached, converted, lost) for place, (reached, converted, lost) in counts.items()}
+            known[3] += 1
+    return {place: StageCount(*values) for place, values in counts.items()}
 
 
-def stage_row(
-    pipeline: str, stage: str, reached: int, converted: int, lost: int, config: CoreConfig
-) -> dict[str, Any]:
+def stage_row(pipeline: str, stage: str, count: StageCount, config: CoreConfig) -> dict[str, Any]:
     """The ``funnel-metrics`` row of kind ``stage``, without ``version`` and ``is_deleted``."""
     stages = next((open_stages(each) for each in config.pipelines if each.name == pipeline), [])
     row: dict[str, Any] = {
@@ -50,12 +60,12 @@ def stage_row(
         "pipeline": pipeline,
         "stage": stage,
         "stage_order": stages.index(stage) + 1 if stage in stages else 0,
-        "reached": reached,
-        "converted": converted,
+        "reached": count.reached,
+        "converted": count.converted,
     }
-    if reached:
-        row["conversion_rate"] = converted / reached
-    row["lost"] = lost
+    if count.reached:
+        row["conversion_rate"] = count.converted / count.reached
+    row["lost"] = count.lost
     return row
 
 

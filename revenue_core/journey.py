@@ -13,7 +13,7 @@ takes a short way whose cost does not depend on how many touches the account has
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -142,18 +142,20 @@ class Changes(NamedTuple):
     horizon_before: int
 
 
-def apply(state: State, kind: str, identity: str, message: Group[Any], config: CoreConfig) -> Change:
+def apply(
+    state: State, kind: str, identity: str, message: Group[Any], horizon: int, config: CoreConfig
+) -> Change:
     """Add one message to the account; ``settle`` then says what follows.
 
     ``kind`` is the topic kind and ``identity`` is ``<source>:<event_id>``; ``message`` carries a touch for
-    ``touchpoints``, else a ``FactBody``.
+    ``touchpoints``, else a ``FactBody``; ``horizon`` is the watermark now.
     """
     account = state.account
     known = account.groups(kind).get(identity)
     if known is not None and join(known, message) is None:
         return Change.NOTHING
     if kind == "touchpoints":
-        quick = known is None and state.before is None and _advance(state, message.body, config)
+        quick = known is None and state.before is None and _advance(state, message.body, horizon, config)
         if not quick:
             _remember(state, config)
         account.add_touch(identity, message)
@@ -255,8 +257,8 @@ def _remember(state: State, config: CoreConfig) -> None:
     state.known = None
 
 
-def _advance(state: State, touch: Touch, config: CoreConfig) -> bool:
-    """Take the short way, if the touch comes last, alters no credit and raises no alert."""
+def _advance(state: State, touch: Touch, horizon: int, config: CoreConfig) -> bool:
+    """Take the short way, if the touch comes last, alters no credit and raises no alert now or already due."""
     if state.silent:
         return True
     touches, checkpoint = state.account.touches, state.checkpoint
@@ -264,13 +266,17 @@ def _advance(state: State, touch: Touch, config: CoreConfig) -> bool:
         return False
     if touches and touch < touches[-1]:
         return False
-    before = checkpoint.temperature.copy()
-    if not temperature.advance(checkpoint.temperature, touch, config.temperature):
+    ahead = replace(
+        checkpoint, temperature=checkpoint.temperature.copy(), follow_up=checkpoint.follow_up.copy()
+    )
+    if not temperature.advance(ahead.temperature, touch, config.temperature):
         return False
-    if not follow_up.advance(checkpoint.follow_up, touch, config.temperature):
-        checkpoint.temperature = before
+    if not follow_up.advance(ahead.follow_up, touch, config.temperature):
         return False
-    checkpoint.due = _due(checkpoint, config)
+    ahead.due = _due(ahead, config)
+    if ahead.due <= horizon:
+        return False
+    state.checkpoint = ahead
     return True
 
 

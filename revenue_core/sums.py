@@ -15,7 +15,7 @@ from revenue_core.probability.rows import expected_value
 Sums = dict[tuple[str, ...], tuple[int, ...]]
 """(metric, *labels) -> integers.
 
-``stage`` (pipeline, stage): reached, converted, lost · ``open_deals`` (pipeline, stage): deals ·
+``stage`` (pipeline, stage): reached, converted, lost, deals in the pipeline · ``open_deals`` (pipeline, stage): deals ·
 ``pipeline`` (pipeline, stage, currency): amount, expected value in minor units · ``credited`` (model, channel,
 currency): won amount in minor units · ``accounts`` (temperature): accounts.
 """

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from revenue_core.config import CoreConfig
-from revenue_core.funnel import stage_row
+from revenue_core.funnel import StageCount, stage_row
 from schemas.context import Context
 from schemas.formats import decoder_of
 from streams.agents.coordinator import CoordinatorHandler
@@ -106,8 +106,8 @@ def decode_with(kind: str, form: str, contexts: Callable[[int], Context]) -> Dec
     return decode
 
 
-def _metric_row(config: CoreConfig, name: str, sums: list[int]) -> Mapping[str, Any]:
-    """The outbound row of a metric that the journey agent publishes."""
+def _metric_row(config: CoreConfig, name: str, sums: list[int]) -> tuple[Mapping[str, Any], bool]:
+    """The outbound row of a metric that the journey agent publishes, and whether it exists."""
     _, pipeline, stage = name.split("|")
-    reached, converted, lost = sums
-    return stage_row(pipeline, stage, reached, converted, lost, config)
+    count = StageCount(*sums)
+    return stage_row(pipeline, stage, count, config), count.deals > 0

@@ -199,7 +199,9 @@ class JourneyRun:
             self.effects.outputs.append(self.rows.too_late(self.run, record, entry))
             self._count(entry, "too_late")
             return
-        changed = core.apply(live.state, entry.kind, entry.identity, entry.message, self.config)
+        changed = core.apply(
+            live.state, entry.kind, entry.identity, entry.message, self.part.watermark, self.config
+        )
         if not changed:
             self._count(entry, "duplicate")
         else:

@@ -23,12 +23,12 @@ def partial(metric: str, partition: int, offset: int, sums: list[int]) -> Output
 class TotalsHandler(StatelessHandler):
     """Handler of ``partials``; its table holds, per metric row, the latest sums of each journal partition.
 
-    ``row`` makes the columns of an outbound row out of a metric's name and its total sums; ``version`` the
-    version out of the offset of the causing record.
+    ``row`` makes the columns of an outbound row out of a metric's name and its total sums, and says whether the
+    row exists; ``version`` makes the version out of the offset of the causing record.
     """
 
     def __init__(
-        self, row: Callable[[str, list[int]], Mapping[str, Any]], version: Callable[[int], int]
+        self, row: Callable[[str, list[int]], tuple[Mapping[str, Any], bool]], version: Callable[[int], int]
     ) -> None:
         self.row, self.version = row, version
 
@@ -47,7 +47,11 @@ class TotalsHandler(StatelessHandler):
                 changed[record.key] = parts, record.offset
         for key, (parts, offset) in changed.items():
             sums = [sum(column) for column in zip(*(part[1:] for part in parts.values()), strict=True)]
-            row = {**self.row(key.decode(), sums), "version": self.version(offset), "is_deleted": 0}
-            effects.outputs.append(Output(FUNNEL, row["row_id"].encode(), orjson.dumps(row)))
+            columns, exists = self.row(key.decode(), sums)
+            row = {**columns, "version": self.version(offset), "is_deleted": int(not exists)}
+            name = row["row_id"].encode()
+            effects.outputs.append(Output(FUNNEL, name, orjson.dumps(row)))
+            if not exists:
+                effects.outputs.append(Output(FUNNEL, name, None))
             effects.state.append((key, orjson.dumps(parts)))
         return effects

@@ -1,0 +1,100 @@
+"""Services, histories and views for tests, made the way the product makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import orjson
+
+from revenue_core.config import CoreConfig
+from schemas.context import Context
+from streams.agents import coordinator
+from streams.agents.ingest import IngestTables
+from streams.journal import encode_settle
+from streams.memory.executor import MemoryExecutor
+from streams.memory.log import MemoryLog
+from streams.reference_data import bot_matcher, channel_tables, currency_exponents
+from streams.score import KEY_COLUMNS
+from streams.service import OFFLINE, Service, Sources, Timing, build
+from streams.topology import ANSWERS, CONTROL, JOURNAL, SOURCES
+
+NOW_MS = 1_800_000_000_000
+"""The wall clock of tests: 2027-01-15."""
+
+UNSTABLE = frozenset({
+    "version", "cause", "computed_at", "computed_at_ms", "detected_at", "detected_at_ms", "late", "params_version",
+})  # fmt: skip
+"""Columns that the first law does not cover (R06)."""
+
+Event = tuple[str, dict[str, Any]]
+"""(topic kind, native message)"""
+
+
+@cache
+def config() -> CoreConfig:
+    """The shipped configuration with the whole currency table."""
+    return CoreConfig(currency_exponents=currency_exponents())
+
+
+@cache
+def tables() -> IngestTables:
+    """The look-up tables that ingest uses, read once."""
+    return IngestTables(channel_tables(), bot_matcher(), b"a key for tests")
+
+
+def context(now_ms: int = NOW_MS) -> Context:
+    """What events are checked against."""
+    pipelines = {p.name: frozenset(stage.name for stage in p.stages) for p in config().pipelines}
+    return Context(now_ms=now_ms, pipelines=pipelines, currencies=currency_exponents())
+
+
+def service(timing: Timing = OFFLINE, journal_partitions: int = 1, as_of: int | None = None) -> Service:
+    """A service with one native source topic per kind."""
+    sources = Sources({kind: (kind, "native") for kind in SOURCES}, lambda _: context())
+    return build(config(), tables(), sources, timing, journal_partitions=journal_partitions, as_of=as_of)
+
+
+def final_view(
+    events: Iterable[Event],
+    *,
+    timing: Timing = OFFLINE,
+    run_max: int = 1,
+    partitions: int = 1,
+    drain_every: int = 1,
+) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Topic -> key -> last row after all events, scored at the greatest event time, unstable columns left out.
+
+    With ``run_max`` and ``drain_every`` above 1 facts are settled in runs, as live.
+    """
+    made = service(timing, partitions)
+    log = MemoryLog({"journal": partitions, "partials": partitions})
+    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest, run_max=run_max)
+    for number, (kind, message) in enumerate(events):
+        log.append(kind, None, orjson.dumps(message), made.ingest.latest)
+        if number % drain_every == 0:
+            executor.drain()
+    executor.drain()
+    at = made.ingest.latest
+    log.append(CONTROL, b"end", coordinator.report("end", 0, at, at).value, at)
+    executor.drain()
+    for partition in range(partitions):
+        log.append(JOURNAL, None, encode_settle(at), at, partition=partition)
+    executor.drain()
+    return {topic: compacted(topic, (r.value for r in log.topic(topic) if r.value)) for topic in ANSWERS}
+
+
+def compacted(topic: str, values: Iterable[bytes]) -> dict[str, Mapping[str, Any]]:
+    """The row with the highest version per key, deleted and retracted ones left out, stable columns only."""
+    last: dict[str, dict[str, Any]] = {}
+    for value in values:
+        row = orjson.loads(value)
+        key = row[KEY_COLUMNS[topic]]
+        if key not in last or last[key]["version"] <= row["version"]:
+            last[key] = row
+    return {
+        key: {name: value for name, value in row.items() if name not in UNSTABLE}
+        for key, row in last.items()
+        if not row.get("is_deleted") and row.get("status") != "retracted"
+    }
