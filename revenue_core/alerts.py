@@ -13,15 +13,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 from revenue_core import follow_up, temperature
 from revenue_core.config import CoreConfig
-from revenue_core.deal_fold import fold_deal
+from revenue_core.deal_fold import find_stage, fold_deal
 from revenue_core.deals import Deal, Visit
 from revenue_core.facts import DAY_MS, Journey, Touch
 from revenue_core.follow_up import FollowUp, Missed, follow_up_pass
 from revenue_core.instants import iso_z
-from revenue_core.probability.priors import configured_stage
 from revenue_core.temperature import Cooled, Rewarmed, Temperature, temperature_pass
-
-__all__ = ["Alerts", "AtRisk", "FollowUp", "alerts", "at_risk", "deal_due", "next_due", "won_instants"]
 
 ExpectedValueAt: TypeAlias = Callable[[Deal, int], int]
 """An open deal folded up to an instant, and that instant (ms) -> expected value in minor units."""
@@ -152,7 +149,7 @@ def _open_at(journey: Journey, deals: Mapping[str, Deal], config: CoreConfig, at
 
 
 def _limit(deal: Deal, visit: Visit, config: CoreConfig) -> int:
-    stage = configured_stage(config, deal.pipeline, visit.stage)
+    stage = find_stage(config, deal.pipeline, visit.stage)
     return round((stage.stuck_days if stage else DEFAULT_STUCK_DAYS) * DAY_MS)
 
 
