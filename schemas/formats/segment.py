@@ -51,6 +51,8 @@ CAMPAIGN = {
     "content": "utm_content", "id": "utm_id",
 }  # fmt: skip
 PAGE = ("url", "referrer", "title")
+NO_REFERRER = "$direct"
+"""What RudderStack writes for a page that was not linked to."""
 ACCOUNT_TRAITS = ("name", "industry")
 
 
@@ -124,6 +126,8 @@ def _touch(item: Mapping[str, Any], event_type: str, name: object) -> dict[str, 
     fields = _envelope(item, event_type, {})
     for field in PAGE:
         fields[field] = _first(properties.get(field) if item["type"] == "page" else None, page.get(field))
+    if fields["referrer"] == NO_REFERRER:
+        fields["referrer"] = None
     if item["type"] == "track" or absent(fields["title"]):
         fields["title"] = name
     for theirs, ours in CAMPAIGN.items():
