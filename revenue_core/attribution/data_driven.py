@@ -1,0 +1,42 @@
+"""Models whose channel values are learned from finished journeys (R32)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from revenue_core.paths import Path
+
+ENOUGH_WON_JOURNEYS = 200
+
+
+class Learned(NamedTuple):
+    """Parameters in force (R44)."""
+
+    version: int
+    won_journeys: int
+    """How many won journeys they were fitted from."""
+    markov: Mapping[str, float]
+    """Channel -> removal effect."""
+    shapley: Mapping[str, float]
+    """Channel -> Shapley value; it may be negative."""
+
+    @property
+    def low_data(self) -> bool:
+        """True below 200 won journeys (R33)."""
+        return self.won_journeys < ENOUGH_WON_JOURNEYS
+
+
+def channel_weights(values: Mapping[str, float], path: Path) -> list[int] | list[float]:
+    """One weight per touch of the untransformed path (R32).
+
+    A channel on the path weighs its value, at least 0; unknown channels have 0. Its weight is split equally
+    over its touches. Without any value above 0 the weights are equal.
+    """
+    known = {touch.channel: max(0.0, values.get(touch.channel, 0.0)) for touch in path.touches}
+    touches = path.untransformed
+    if not any(known.values()):
+        return [1] * len(touches)
+    counts = Counter(touch.channel for touch in touches)
+    return [known.get(touch.channel, 0.0) / counts[touch.channel] for touch in touches]
