@@ -147,6 +147,14 @@ def test_a_movement_without_a_deal_belongs_to_the_deal_won_last_before_it() -> N
         assert each.path_after is None
 
 
+def test_a_deleted_deal_is_not_the_one_won_last() -> None:
+    moved = movement(9, "new", "5")
+    facts = (patch(1, "d1", stage="closed"), patch(2, "d2", stage="closed"), deletion(3, "d2"))
+    owner = found(*facts, moved)[f"recurring:{moved.fact_id}"].deal
+    assert owner is not None
+    assert owner.deal_id == "d1"
+
+
 def test_new_contraction_and_churn_take_the_path_of_the_win() -> None:
     for kind in ("new", "contraction", "churn"):
         moved = movement(9, kind, "5", deal_id="d1")
