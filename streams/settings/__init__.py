@@ -1,0 +1,28 @@
+"""Settings: one YAML file and environment variables, checked at start with every problem listed."""
+
+from streams.settings.derived import (
+    attribution_tables,
+    config_version,
+    context,
+    core_config,
+    engine_settings,
+    sources,
+    warnings,
+)
+from streams.settings.load import CONFIG_VARIABLE, ConfigInvalid, Problem, load_settings
+from streams.settings.model import Settings
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "ConfigInvalid",
+    "Problem",
+    "Settings",
+    "attribution_tables",
+    "config_version",
+    "context",
+    "core_config",
+    "engine_settings",
+    "load_settings",
+    "sources",
+    "warnings",
+]
