@@ -254,9 +254,11 @@ def _faust_settings(settings: EngineSettings) -> dict[str, Any]:
     brokers = [host.strip() for host in settings.brokers.split(",") if host.strip()]
     return {
         "broker": ";".join(f"kafka://{host}" for host in brokers),
+        "broker_client_id": settings.client_id or settings.app_id,
         "broker_credentials": settings.security.credentials(),
         "broker_session_timeout": settings.session_timeout_ms / 1000.0,
         "broker_heartbeat_interval": settings.heartbeat_interval_ms / 1000.0,
+        "broker_rebalance_timeout": settings.rebalance_timeout_ms / 1000.0,
         "broker_request_timeout": settings.request_timeout_ms / 1000.0,
         "broker_commit_interval": settings.commit_interval_ms / 1000.0,
         "broker_commit_every": 1 << 30,

@@ -50,8 +50,12 @@ class EngineSettings:
     brokers: str
     """``host:port`` of one or more brokers, separated by commas."""
     data_dir: str
+    client_id: str = ""
+    """How the worker calls itself at the brokers; empty: by the app_id."""
     session_timeout_ms: int = 10_000
     heartbeat_interval_ms: int = 3_000
+    rebalance_timeout_ms: int = 60_000
+    """How long the group waits in a rebalance for members to finish what they began."""
     request_timeout_ms: int = 40_000
     """Of one request to a broker; a batch is retried until it is written, however long that takes."""
     commit_interval_ms: int = 500
@@ -118,6 +122,8 @@ class EngineSettings:
         ):
             if getattr(self, name) < 1:
                 found.append(f"{name} must be at least 1")
+        if self.rebalance_timeout_ms < self.session_timeout_ms:
+            found.append("rebalance_timeout_ms must not be below session_timeout_ms")
         if not 0 < self.batch_bytes <= self.max_request_bytes:
             found.append("batch_bytes must be positive and at most max_request_bytes")
         return found

@@ -47,13 +47,16 @@ class Count(StatelessHandler):
                 changed[key] = count, applied = count + 1, record.offset
             value = b"%s %d %d" % (record.value or b"", count, run.replay)
             effects.outputs.append(Output(self.output, key, value, [("n", b"1")]))
-        effects.state = [(key, b"%d %d" % state) for key, state in changed.items()]
+        if not ENV.get("STATELESS"):
+            effects.state = [(key, b"%d %d" % state) for key, state in changed.items()]
         return effects
 
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
         output = ENV.get("TICKS")
         return (
-            Effects(outputs=[Output(output, None, b"%d" % now_ms, partition=partition)]) if output else None
+            Effects(outputs=[Output(output, None, b"%d" % now_ms, partition=partition % 3)])
+            if output
+            else None
         )
 
 
@@ -70,7 +73,7 @@ def say(**what: Any) -> None:
 
 def slow_broker(seconds: float) -> None:
     """Delay every produce request."""
-    import aiokafka.producer.sender as sender
+    from aiokafka.producer import sender
 
     send = sender.SendProduceReqHandler.do
 
@@ -104,8 +107,10 @@ def main() -> int:
         app_id=ENV["APP"],
         brokers=ENV["BROKER"],
         data_dir=ENV["DATA"],
+        client_id=ENV["CLIENT"],
         session_timeout_ms=int(ENV.get("SESSION_MS", "6000")),
         heartbeat_interval_ms=1000,
+        rebalance_timeout_ms=6000,
         commit_interval_ms=int(ENV.get("COMMIT_MS", "200")),
         batch_max=int(ENV.get("BATCH", "100")),
         assignment_deadline_s=float(ENV.get("DEADLINE", "60")),

@@ -1,0 +1,190 @@
+"""The engine as real worker processes on the embedded broker: nothing lost, tables exact, whatever ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from streams.embedded import EmbeddedBroker
+from tests.integration.engine_harness import INPUT_PARTITIONS, Job, pids, started
+from tests.integration.kafka_local import LocalKafka
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[str]:
+    with EmbeddedBroker() as running:
+        yield running.address
+
+
+@pytest_asyncio.fixture
+async def job(embedded: str, prefix: str, tmp_path: Path) -> AsyncIterator[Job]:
+    async with started(Job(embedded, f"{prefix}job", tmp_path)) as found:
+        yield found
+
+
+@pytest_asyncio.fixture
+async def kafka_job(kafka_broker: LocalKafka, prefix: str, tmp_path: Path) -> AsyncIterator[Job]:
+    async with started(Job(kafka_broker.address, f"{prefix}job", tmp_path, embedded=False)) as found:
+        yield found
+
+
+async def test_every_record_gives_one_output_and_the_table_is_exact(job: Job) -> None:
+    await job.feed(20_000)
+    worker = job.worker(BATCH="500").start()
+    await job.until_done()
+    assert await job.audit() == 0
+    assert worker.terminate() == 0
+
+
+async def test_outputs_of_a_key_keep_their_order_and_carry_headers(job: Job) -> None:
+    await job.feed(2_000)
+    job.worker(BATCH="20").start()
+    await job.until_outputs(2_000)
+    seen: dict[bytes, int] = {}
+    for record in await job.outputs():
+        count = int(record.value.split()[1])
+        assert count == seen.get(record.key, 0) + 1
+        seen[record.key] = count
+        assert record.headers == (("n", b"1"),)
+
+
+async def test_three_kills_lose_no_output_and_leave_the_table_exact(job: Job) -> None:
+    worker = job.worker(BATCH="50")
+    feeding = asyncio.create_task(job.feed(5_000, per_second=700))
+    for _ in range(3):
+        worker.start()
+        goal = await job.output_count() + 600
+        await job.until_outputs(goal)
+        await worker.kill()
+    worker.start()
+    await feeding
+    await job.until_done()
+    duplicates = await job.audit()
+    assert duplicates <= 3 * INPUT_PARTITIONS * 2 * 4 * 50  # a kill repeats at most the replay window
+
+
+async def test_outputs_that_a_kill_repeats_are_flagged_as_replay(job: Job) -> None:
+    worker = job.worker(BATCH="50", COMMIT_MS="60000").start()
+    await job.feed(300)
+    await job.until_outputs(300)
+    await worker.kill()
+    worker.start(COMMIT_MS="200")
+    await job.until_done()
+    assert await job.audit() > 0
+    second: dict[bytes, int] = {}
+    for record in await job.outputs():
+        number, _, replay = record.value.split()
+        if number in second:
+            assert replay == b"1"
+        second[number] = 1
+
+
+async def test_two_clean_stops_repeat_nothing(job: Job) -> None:
+    worker = job.worker(BATCH="50")
+    feeding = asyncio.create_task(job.feed(6_000, per_second=1_500))
+    for _ in range(2):
+        worker.start()
+        await job.until_outputs(await job.output_count() + 500)
+        assert worker.terminate() == 0
+    worker.start()
+    await feeding
+    await job.until_done()
+    assert await job.audit() == 0
+
+
+async def test_a_slow_broker_and_kills_lose_nothing(job: Job) -> None:
+    worker = job.worker(BATCH="50", COMMIT_MS="100")
+    await job.feed(8_000)
+    for _ in range(2):
+        worker.start(SLOW="0.3")
+        await job.until_outputs(await job.output_count() + 300)
+        await worker.kill()
+    worker.start()
+    await job.until_done()
+    await job.audit()
+
+
+# The embedded broker refuses the commits of a rebalance and keeps members that are gone, so groups of several workers
+# are tested on Apache Kafka.
+
+
+async def test_workers_join_and_leave_under_load_without_repeating_anything(kafka_job: Job) -> None:
+    job = kafka_job
+    first, second, third = (job.worker(BATCH="50") for _ in range(3))
+    feeding = asyncio.create_task(job.feed(6_000, per_second=1_000))
+    first.start()
+    await job.until_outputs(300)
+    second.start()
+    await job.until(lambda: second.events("assigned"), bool)
+    third.start()
+    await job.until(lambda: third.events("assigned"), bool)
+    assert first.terminate() == 0
+    await feeding
+    await job.until_done()
+    assert second.terminate() == 0
+    assert third.terminate() == 0
+    assert await job.audit() == 0
+    assert first.events("revoked")
+
+
+async def test_a_worker_takes_over_from_a_killed_one(kafka_job: Job) -> None:
+    job = kafka_job
+    first, second = job.worker(BATCH="50"), job.worker(BATCH="50")
+    feeding = asyncio.create_task(job.feed(5_000, per_second=500))
+    first.start()
+    second.start()
+    await job.until(lambda: first.events("assigned"), bool)
+    await job.until(lambda: second.events("assigned"), bool)
+    await first.kill()
+    await feeding
+    await job.until_done()
+    await job.audit()
+    held = {event["partition"] for event in second.events("assigned")}
+    assert held == set(range(INPUT_PARTITIONS))
+
+
+async def test_a_restart_reads_the_table_back(job: Job) -> None:
+    worker = job.worker(BATCH="500").start()
+    await job.feed(3_000)
+    await job.until_done()
+    assert worker.terminate() == 0
+    worker.start()
+    await job.until(lambda: len(worker.events("recovery")), lambda found: found == 2)
+    assert worker.events("recovery")[-1]["records"] > 0
+    keys = [event["keys"] for event in worker.events("assigned")[-INPUT_PARTITIONS:]]
+    assert sum(keys) == 97
+    assert len(pids(worker.events("assigned"))) == 2
+
+
+async def test_a_handler_that_raises_ends_the_worker_before_the_commit(job: Job) -> None:
+    from aiokafka import AIOKafkaProducer
+
+    async with AIOKafkaProducer(bootstrap_servers=job.broker) as producer:
+        await producer.send_and_wait(job.input, b"poison", key=b"k0", partition=0)
+    worker = job.worker().start()
+    await job.until(worker.exit_code, lambda code: code is not None)
+    assert worker.exit_code() == 1
+    assert (await job.committed())[0] == 0
+    assert "poison" in worker.log()
+
+
+async def test_an_agent_without_a_table_works_and_acts_by_the_clock(job: Job) -> None:
+    await job.feed(1_000)
+    worker = job.worker(STATELESS="1", TICKS=job.output).start()
+    await job.until_outputs(1_000 + 2 * INPUT_PARTITIONS)
+    assert worker.terminate() == 0
+    ticks = [record for record in await job.outputs() if record.key is None]
+    assert {record.headers for record in ticks} == {()}
+
+
+async def test_missing_topics_are_named(job: Job) -> None:
+    worker = job.worker(INPUT="nowhere").start()
+    await job.until(worker.exit_code, lambda code: code is not None)
+    assert worker.exit_code() == 1
+    assert "nowhere does not exist" in worker.log()
