@@ -136,7 +136,7 @@ def _parse(text: str) -> tuple[bool, str, int]:
     if exponent:
         power = int(exponent) if len(exponent) <= _LONGEST_EXPONENT else 10**_LONGEST_EXPONENT
         point += -power if exponent_sign == "-" else power
-    if not digits or point < -_FAR:
+    if not digits or point <= -_FAR:
         return False, "", 0
     if point > _FAR:
         raise InvalidAmount("too large")
