@@ -1,0 +1,1 @@
+"""Seeded, believable B2B journeys as native events, in arrival order."""
