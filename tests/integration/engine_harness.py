@@ -148,7 +148,7 @@ class Job:
             return offsets
 
     async def until_outputs(self, count: int, deadline_s: float = 20.0) -> None:
-        await self.until(lambda: self.output_count(), lambda found: found >= count, deadline_s)
+        await self.until(self.output_count, lambda found: found >= count, deadline_s)
 
     async def until_done(self, deadline_s: float = 25.0) -> None:
         """Wait until the group has committed everything that was fed."""

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from faust.types import TP
+
+from streams.effects import Effects, Output, Run, StatelessHandler, TableView
+from streams.engine.batches import Appended, Item
+from streams.engine.errors import UnknownTopic
+from streams.engine.executor import AgentExecutor, group_outputs
+from streams.engine.ledger import PartitionLedger
+from streams.engine.observer import Observer
+from streams.engine.runs import RunMessage
+from streams.engine.settings import AgentSpec
+from streams.engine.store import MemoryStore
+from streams.memory.log import MemoryRecord
+from streams.partitioning import partition_of
+
+
+class Producer:
+    """Acknowledges at once, each topic partition counting its own offsets."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, int, bytes | None, bytes | None]] = []
+        self.ends: dict[tuple[str, int], int] = {}
+
+    def append(self, topic: str, partition: int, items: Sequence[Item], now_ms: int) -> list[Appended]:
+        base = self.ends.get((topic, partition), 0)
+        self.ends[topic, partition] = base + len(items)
+        self.records += [(topic, partition, key, value) for key, value, _ in items]
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(base)
+        return [Appended(future, 0, len(items))]
+
+
+class Upper(StatelessHandler):
+    """Answers each record in capitals, remembers the last value per key and says what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, int]] = []
+
+    def assigned(self, partition: int, table: TableView) -> None:
+        self.told.append(("assigned", partition, len(list(table.items()))))
+
+    def revoked(self, partition: int) -> None:
+        self.told.append(("revoked", partition, 0))
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        effects = Effects(origins=[record.timestamp for record in run.records])
+        for record in run.records:
+            assert record.key is not None and record.value is not None
+            effects.outputs.append(Output("out", record.key, record.value.upper()))
+            effects.state.append((record.key, record.value))
+        return effects
+
+    def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
+        return Effects(state=[(b"ticked", b"%d" % now_ms)]) if partition else None
+
+
+class Job:
+    def __init__(self, changelog: str | None = "app-t-changelog") -> None:
+        self.handler, self.store, self.producer = Upper(), MemoryStore(), Producer()
+        self.advanced: list[tuple[int, int, int]] = []
+        self.failures: list[BaseException] = []
+        self.acked: list[tuple[str, dict[str, int], list[int]]] = []
+        observer = Observer(outputs_acked=lambda a, c, o, _: self.acked.append((a, dict(c), list(o))))
+        self.executor = AgentExecutor(
+            AgentSpec("upper", ("in",), self.handler, "t"),
+            self.store,
+            changelog,
+            {"out": 5},
+            lambda: 1_000,
+            observer,
+            lambda *what: self.advanced.append(what),
+            self.failures.append,
+        )
+        self.executor.producer = self.producer
+
+
+def run(partition: int, *pairs: tuple[bytes, bytes]) -> RunMessage:
+    records = [MemoryRecord(n, 10 + n, key, value) for n, (key, value) in enumerate(pairs)]
+    return PartitionLedger(0, 0).deliver(TP("in", partition), records, 1)
+
+
+async def test_outputs_go_before_state_and_the_run_is_done_last() -> None:
+    job, done = Job(), []
+    job.executor.assign([2])
+    message = run(2, (b"a", b"x"), (b"b", b"y"))
+    job.executor.handle(message, done.append)
+    assert job.store.view(2).get(b"b") == b"y"
+    assert not done
+    await job.executor.settled()
+    assert done == [message]
+    assert [record[0] for record in job.producer.records] == ["out", "out", *["app-t-changelog"] * 2]
+    assert job.producer.records[2:] == [
+        ("app-t-changelog", 2, b"a", b"x"),
+        ("app-t-changelog", 2, b"b", b"y"),
+    ]
+    assert job.advanced == [(2, 0, 2)]
+    assert job.acked == [("upper", {"out": 2}, [10, 11])]
+
+
+async def test_handlers_hear_of_each_partition_once() -> None:
+    job = Job()
+    job.executor.assign([0, 1])
+    job.executor.assign([0, 1])
+    job.executor.revoke([1, 7])
+    assert job.handler.told == [("assigned", 0, 0), ("assigned", 1, 0), ("revoked", 1, 0)]
+
+
+async def test_a_handler_forgets_a_slice_that_the_changelog_changes_under_it() -> None:
+    job = Job()
+    job.executor.assign([0])
+    job.executor.restore(0, [(b"a", b"1"), (b"b", b"2")])
+    job.executor.restore(0, [(b"a", None)])
+    job.executor.assign([0])
+    assert job.handler.told == [("assigned", 0, 0), ("revoked", 0, 0), ("assigned", 0, 1)]
+
+
+async def test_the_interval_acts_in_owned_partitions() -> None:
+    job = Job()
+    job.executor.assign([0, 3])
+    job.executor.interval(4)
+    await job.executor.settled()
+    assert job.producer.records == [("app-t-changelog", 3, b"ticked", b"1000")]
+    assert job.store.view(3).get(b"ticked") == b"1000"
+
+
+async def test_the_interval_leaves_out_a_partition_that_is_full_of_effects() -> None:
+    job = Job()
+    job.executor.assign([3])
+    for _ in range(3):
+        job.executor.interval(2)
+    await job.executor.settled()
+    assert len(job.producer.records) == 2
+
+
+async def test_state_without_a_table_is_a_defect() -> None:
+    job = Job(changelog=None)
+    job.executor.assign([0])
+    with pytest.raises(TypeError, match="upper"):
+        job.executor.handle(run(0, (b"a", b"x")), lambda _: None)
+
+
+def test_outputs_are_grouped_by_partition_in_their_order() -> None:
+    outputs = [
+        Output("a", b"k1", b"1"),
+        Output("b", b"k1", b"2", [("h", b"v")]),
+        Output("a", b"k1", b"3", partition=9),
+        Output("a", b"k1", None),
+        Output("a", None, b"5"),
+    ]
+    grouped = group_outputs(outputs, {"a": 3, "b": 7})
+    home = partition_of(b"k1", 3)
+    assert grouped["b", partition_of(b"k1", 7)] == [(b"k1", b"2", [("h", b"v")])]
+    assert grouped["a", 9] == [(b"k1", b"3", [])]
+    values = [value for _, value, _ in grouped["a", home]]
+    assert values == [b"1", None] or (home == 0 and values == [b"1", None, b"5"])
+    assert (None, b"5", []) in grouped["a", 0]
+
+
+def test_an_output_to_an_unknown_topic_is_refused() -> None:
+    with pytest.raises(UnknownTopic, match="nowhere"):
+        group_outputs([Output("nowhere", b"k", b"v")], {"a": 3})

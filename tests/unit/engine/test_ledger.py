@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.engine.ledger import Ledger, PartitionLedger, Verdict
+from streams.memory.log import MemoryRecord
+
+P0, P1 = TP("in", 0), TP("in", 1)
+
+
+def records(offsets: Iterable[int]) -> list[MemoryRecord]:
+    return [MemoryRecord(offset, 1_000 + offset, b"k", b"v") for offset in offsets]
+
+
+def ledger(**settings: int) -> Ledger:
+    return Ledger(**{"batch_max": 10, "max_open_runs": 2, "replay_window": 40, **settings})
+
+
+def test_a_message_stands_for_its_last_record() -> None:
+    run = PartitionLedger(5, 0).deliver(P0, records(range(5, 9)), 3)
+    assert (run.offset, run.tp, run.generation_id, run.timestamp) == (8, P0, 3, 1.008)
+
+
+def test_only_the_acknowledged_prefix_is_committable() -> None:
+    part = PartitionLedger(0, 0)
+    first, second, third = (part.deliver(P0, records(range(n, n + 5)), 1) for n in (0, 5, 10))
+    part.done(second)
+    assert part.committable() is None
+    part.done(first)
+    assert part.committable() == 10
+    part.commit(10)
+    assert part.committable() is None
+    part.done(third)
+    assert part.committable() == 15
+
+
+@given(st.permutations(range(8)), st.integers(0, 8))
+def test_the_commit_point_never_passes_an_open_run(order: list[int], done: int) -> None:
+    part = PartitionLedger(0, 0)
+    runs = [part.deliver(P0, records(range(n * 3, n * 3 + 3)), 1) for n in range(8)]
+    for number in order[:done]:
+        part.done(runs[number])
+    prefix = next((n for n, run in enumerate(runs) if not run.done), 8)
+    assert part.committable() == (prefix * 3 or None)
+
+
+def test_holes_of_compaction_lie_inside_the_prefix() -> None:
+    part = PartitionLedger(0, 0)
+    part.done(part.deliver(P0, records([0, 3, 7]), 1))
+    assert part.committable() == 8
+
+
+def test_records_that_were_handed_over_before_are_dropped() -> None:
+    part = PartitionLedger(10, 0)
+    assert part.judge(records(range(5, 10)))[0] is Verdict.DROP
+    verdict, fresh = part.judge(records(range(8, 13)))
+    assert verdict is Verdict.DELIVER
+    assert [record.offset for record in fresh] == [10, 11, 12]
+
+
+def test_a_hole_is_fetched_again_once_and_then_believed() -> None:
+    part = PartitionLedger(10, 0)
+    assert part.judge(records([12, 13]))[0] is Verdict.FETCH_AGAIN
+    assert part.judge(records([12, 13]))[0] is Verdict.DELIVER
+
+
+def test_a_fetch_that_was_lost_is_found_by_the_second_one() -> None:
+    part = PartitionLedger(10, 0)
+    assert part.judge(records([12, 13]))[0] is Verdict.FETCH_AGAIN
+    verdict, fresh = part.judge(records([10, 11, 12, 13]))
+    assert verdict is Verdict.DELIVER
+    assert [record.offset for record in fresh] == [10, 11, 12, 13]
+
+
+def test_each_new_hole_is_doubted_again() -> None:
+    part = PartitionLedger(0, 0)
+    part.judge(records([2]))
+    part.deliver(P0, part.judge(records([2]))[1], 1)
+    assert part.judge(records([5]))[0] is Verdict.FETCH_AGAIN
+
+
+def test_open_runs_take_the_room_of_a_partition() -> None:
+    book = ledger()
+    book.start({P0: 0, P1: 0})
+    part = book.partitions[P0]
+    first, second = (part.deliver(P0, records([n]), 1) for n in (0, 1))
+    assert not book.has_room(P0)
+    assert book.has_room(P1)
+    book.done(second)
+    assert book.has_room(P0)
+    book.done(first)
+
+
+def test_uncommitted_work_never_exceeds_the_replay_window() -> None:
+    book = ledger()
+    book.start({P0: 0})
+    part, handed = book.partitions[P0], 0
+    while book.has_room(P0):
+        book.done(part.deliver(P0, records(range(handed, handed + 10)), 1))
+        handed += 10
+    assert handed == part.uncommitted == 40
+    book.commit({P0: 20})
+    assert book.has_room(P0)
+
+
+def test_a_commit_is_wanted_early_when_a_quarter_of_the_window_is_acknowledged() -> None:
+    book = ledger()
+    book.start({P0: 0})
+    part = book.partitions[P0]
+    assert not book.done(part.deliver(P0, records(range(9)), 1))
+    assert book.done(part.deliver(P0, records([9]), 1))
+
+
+def test_the_first_window_after_an_assignment_is_a_replay() -> None:
+    book = ledger(replay_window=15)
+    book.start({P0: 0})
+    part = book.partitions[P0]
+    flags = [part.deliver(P0, records(range(n, n + 10)), 1).replay for n in (0, 10, 20)]
+    assert flags == [True, True, False]
+
+
+def test_a_partition_found_where_it_was_left_is_no_replay() -> None:
+    book = ledger()
+    book.start({P0: 0, P1: 0})
+    for tp in (P0, P1):
+        book.done(book.partitions[tp].deliver(tp, records([0]), 1))
+    book.commit({P0: 1})
+    book.release([P0, P1])
+    book.start({P0: 1, P1: 1})
+    assert not book.partitions[P0].deliver(P0, records([1]), 2).replay
+    assert book.partitions[P1].deliver(P1, records([1]), 2).replay
+
+
+def test_a_partition_that_moved_on_elsewhere_is_a_replay() -> None:
+    book = ledger()
+    book.start({P0: 5})
+    book.release([P0])
+    book.start({P0: 9})
+    assert book.partitions[P0].deliver(P0, records([9]), 2).replay
+
+
+def test_a_run_of_before_a_rebalance_counts_for_nothing() -> None:
+    book = ledger()
+    book.start({P0: 0})
+    old = book.partitions[P0].deliver(P0, records([0]), 1)
+    book.release([P0])
+    book.start({P0: 0})
+    assert book.done(old) is False
+    assert book.committable() == {}

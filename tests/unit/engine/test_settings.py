@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.effects import Effects, Run, StatelessHandler, TableView
+from streams.engine import AgentSpec, EngineSettings, InvalidSettings, Security, build_app
+from streams.engine.topics import check_topics
+
+
+class Nothing(StatelessHandler):
+    def handle(self, run: Run, table: TableView) -> Effects:
+        return Effects()
+
+
+def settings(folder: Path = Path("data"), **changes: Any) -> EngineSettings:
+    return EngineSettings(**{"app_id": "app", "brokers": "b:9092", "data_dir": str(folder), **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"session_timeout_ms": 5_999, "heartbeat_interval_ms": 1_000}, "refuse less than 6000"),
+        ({"heartbeat_interval_ms": 4_000}, "a third of session_timeout_ms"),
+        ({"request_timeout_ms": 9_000}, "request_timeout_ms"),
+        ({"rebalance_timeout_ms": 9_000}, "rebalance_timeout_ms"),
+        ({"batch_max": 0}, "batch_max must be at least 1"),
+        ({"batch_bytes": 5 << 20}, "batch_bytes"),
+        ({"app_id": ""}, "app_id is empty"),
+        ({"brokers": " , "}, "brokers is empty"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidSettings, match=problem):
+        settings(**changes)
+
+
+def test_every_problem_is_listed_at_once() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        settings(app_id="", batch_max=0, session_timeout_ms=1)
+    assert len(caught.value.problems) == 4
+
+
+def test_agents_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    agents = [
+        AgentSpec("a", ("in",), Nothing(), "t"),
+        AgentSpec("a", ("in",), Nothing(), "t", interval_s=0.0),
+        AgentSpec("b", (), Nothing()),
+    ]
+    with pytest.raises(InvalidSettings) as caught:
+        build_app(settings(tmp_path), agents, clock=lambda: 0)
+    assert len(caught.value.problems) == 5
+
+
+def test_topics_are_checked_against_what_agents_read_and_write() -> None:
+    agents = [AgentSpec("a", ("x", "y"), Nothing(), "t", writes=("z",))]
+    assert check_topics(agents, {"x": 4, "y": 4, "z": 1}) == []
+    assert check_topics(agents, {"x": 4, "y": 3}) == [
+        "z does not exist (a writes it)",
+        "the topics of a have different partition counts, but it has a table",
+    ]
+
+
+def test_a_password_does_not_show() -> None:
+    assert "secret" not in repr(Security(sasl_mechanism="PLAIN", username="u", password="secret"))
+
+
+def test_the_app_keeps_what_faust_must_not_do_switched_off(tmp_path: Path) -> None:
+    app = build_app(
+        settings(tmp_path / "a" / "b"), [AgentSpec("a", ("in",), Nothing(), "t")], clock=lambda: 0
+    )
+    assert (app.conf.web_enabled, app.conf.topic_allow_declare, app.conf.table_standby_replicas) == (
+        False,
+        False,
+        0,
+    )
+    assert set(app.changelogs) == {"app-t-changelog"}
+    assert (tmp_path / "a" / "b").is_dir()
+    assert app.health().reasons() == [
+        "no assignment from the consumer group yet",
+        "tables are being recovered",
+        "a batch has waited 0 s for its acknowledgement",
+    ]
