@@ -89,7 +89,9 @@ def _joined(value: Any) -> Any:
 class Kafka(Section):
     """The cluster."""
 
-    brokers: Annotated[str, BeforeValidator(_joined)] = "127.0.0.1:9092"
+    brokers: Annotated[str, BeforeValidator(_joined, json_schema_input_type=str | list[str])] = (
+        "127.0.0.1:9092"
+    )
     """``host:port``, several separated by commas or as a list."""
     security: Security = Security()
 
@@ -144,7 +146,10 @@ def _named(value: Any) -> Any:
     return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
 
 
-Sources = Annotated[tuple[SourceTopic, ...], BeforeValidator(_named)]
+_Entry = str | SourceTopic
+Sources = Annotated[
+    tuple[SourceTopic, ...], BeforeValidator(_named, json_schema_input_type=_Entry | list[_Entry])
+]
 
 
 class Topics(Section):

@@ -318,3 +318,13 @@ def test_the_schema_for_editors_accepts_what_is_effective_and_refuses_unknown_ke
     validator = Draft202012Validator(Settings.model_json_schema())
     assert list(validator.iter_errors(Settings().effective())) == []
     assert list(validator.iter_errors({"kafka": {"brokrs": "x"}}))
+
+
+def test_the_schema_for_editors_knows_the_short_forms() -> None:
+    short = {
+        "kafka": {"brokers": ["a:1"]},
+        "topics": {"leads": ["a"], "deals": "b"},
+        "state": {"max_lateness": "36h"},
+    }
+    assert list(Draft202012Validator(Settings.model_json_schema()).iter_errors(short)) == []
+    assert Settings.model_validate(short).topics.deals[0].name == "b"
