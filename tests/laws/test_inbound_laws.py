@@ -32,7 +32,7 @@ ODD = st.one_of(
     st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=3), st.booleans()), max_size=3),
     st.dictionaries(st.text(max_size=3), st.one_of(st.integers(), st.floats(), st.text(max_size=3)), max_size=2),
 )  # fmt: skip
-TELLING = {
+TELLING: dict[str, list[Any]] = {
     "occurred_at": [
         NOW,
         NOW + 300_000,
