@@ -239,6 +239,10 @@ class EngineApp(faust.App):
             foreign_writes=self.foreign_writes,
         )
 
+    def table_sizes(self) -> dict[str, tuple[int, int]]:
+        """Table -> (keys, bytes) in the owned partitions."""
+        return {e.spec.table: e.store.size() for e in self.executors if e.spec.table is not None}
+
     def _report(self) -> None:
         health = self.health()
         for (topic, partition), records in health.lag.items():

@@ -65,5 +65,6 @@ class Health:
         if not self.recovered:
             found.append("tables are being recovered")
         if not self.producer_up:
-            found.append(f"a batch has waited {self.oldest_batch_s:.0f} s for its acknowledgement")
+            waited = f"a batch has waited {self.oldest_batch_s:.0f} s for its acknowledgement"
+            found.append(waited if self.oldest_batch_s else "the producer is not connected")
         return found

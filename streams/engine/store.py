@@ -24,6 +24,9 @@ class SliceStore(Protocol):
     def partitions(self) -> list[int]:
         """Slices that exist."""
 
+    def size(self) -> tuple[int, int]:
+        """(keys, bytes of keys and values) over all slices."""
+
 
 class SliceView:
     """One slice of a memory store (``streams.effects.TableView``)."""
@@ -47,6 +50,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._slices: dict[int, dict[bytes, bytes]] = {}
+        self._bytes: dict[int, int] = {}
 
     def _slice(self, partition: int) -> dict[bytes, bytes]:
         return self._slices.setdefault(partition, {})
@@ -57,17 +61,25 @@ class MemoryStore:
 
     def apply(self, partition: int, writes: Iterable[Write]) -> None:
         """Carry out writes in order."""
-        data = self._slice(partition)
+        data, grown = self._slice(partition), 0
         for key, value in writes:
-            if value is None:
-                data.pop(key, None)
-            else:
+            old = data.pop(key, None) if value is None else data.get(key)
+            if old is not None:
+                grown -= len(key) + len(old)
+            if value is not None:
+                grown += len(key) + len(value)
                 data[key] = value
+        self._bytes[partition] = self._bytes.get(partition, 0) + grown
 
     def drop(self, partition: int) -> None:
         """Forget a slice."""
         self._slices.pop(partition, None)
+        self._bytes.pop(partition, None)
 
     def partitions(self) -> list[int]:
         """Slices that exist."""
         return sorted(self._slices)
+
+    def size(self) -> tuple[int, int]:
+        """(keys, bytes of keys and values) over all slices."""
+        return sum(map(len, self._slices.values())), sum(self._bytes.values())

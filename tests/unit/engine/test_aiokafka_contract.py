@@ -44,7 +44,7 @@ def test_the_builder_takes_records_with_one_clock_reading() -> None:
         1_000,
         b"k0",
         b"v",
-        (("h", b"x"),),
+        [("h", b"x")],
     )
 
 
@@ -68,7 +68,7 @@ def test_raw_records_have_all_that_handlers_see() -> None:
     assert [(r.offset, r.timestamp, r.key, r.value) for r in found] == [
         (n, 1_000 + n, b"k%d" % n, b"v") for n in range(3)
     ]
-    assert found[0].headers == (("h", b"x"),)
+    assert found[0].headers == [("h", b"x")]
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ async def test_records_arrive_as_they_were_appended(broker: Broker) -> None:
     lane(broker).append([(b"k", None, [("h", b"x")]), (None, b"v", NO_HEADERS)], NOW)
     broker.free.release()
     await settle()
-    assert broker.batches == [[(0, NOW, b"k", None, (("h", b"x"),)), (1, NOW, None, b"v", ())]]
+    assert broker.batches == [[(0, NOW, b"k", None, [("h", b"x")]), (1, NOW, None, b"v", [])]]
 
 
 async def test_the_acknowledged_offset_reaches_everyone_in_the_batch(broker: Broker) -> None:
