@@ -40,6 +40,8 @@ class Touch(NamedTuple):
     team: str = ""
     visitor: str = ""
     """The visitor's ``anonymous_id``; used by the ``sessions`` transform only."""
+    rule: str = ""
+    """Which rule or step of the classification decided the channel; shown by ``explain``."""
 
 
 class Fact(NamedTuple):

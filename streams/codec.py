@@ -6,7 +6,7 @@ Layout, integers little endian::
              parts that follow, u32 each
     1        checkpoint: JSON array
     2        strings: (length u32, UTF-8) each; touches refer to them by position
-    3        touches in order of arrival: at i64, digest u64, flags u8, 12 string positions (u16, or u32 when the
+    3        touches in order of arrival: at i64, digest u64, flags u8, 13 string positions (u16, or u32 when the
              account is wide), id length u32, event id UTF-8 [, last_at i64 when flagged]
     4        lead and deal facts: JSON array
 
@@ -30,7 +30,7 @@ VERSION = 1
 SILENT, WIDE = 1, 2
 INBOUND, STRETCHED = 1, 2
 HEADER = Struct("<BBqqqIIII")
-NARROW_TOUCH, WIDE_TOUCH = Struct("<qQB12HI"), Struct("<qQB12II")
+NARROW_TOUCH, WIDE_TOUCH = Struct("<qQB13HI"), Struct("<qQB13II")
 DUE, LENGTH, LAST_AT = Struct("<q"), Struct("<I"), Struct("<q")
 DUE_OFFSET = 2
 NARROW_STRINGS = 2**16

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from streams.effects import Effects, Handler, Run, TableView
 from streams.engine.observer import Observer
-from streams.metrics import Metrics
+from streams.metrics import BUCKETS, Histogram, Metrics
 from streams.service import Service
-from streams.topology import Agent
+from streams.topology import ANSWERS, Agent
 
 
 class Named:
@@ -38,8 +38,9 @@ def named(agent: Agent, prefix: str) -> Handler:
     return Named(agent.handler, prefix) if prefix else agent.handler
 
 
-def observer(metrics: Metrics, service: Service) -> Observer:
-    """Callbacks that turn what the engine reports into metrics."""
+def observer(metrics: Metrics, service: Service, prefix: str) -> Observer:
+    """Callbacks that turn what the engine reports into metrics; labels carry topic names without the prefix."""
+    answers = {prefix + topic: topic for topic in ANSWERS}
 
     def run_handled(agent: str, topic: str, partition: int, records: int, seconds: float) -> None:
         metrics.observe("event_processing_seconds", seconds / records, agent, times=records)
@@ -48,9 +49,13 @@ def observer(metrics: Metrics, service: Service) -> Observer:
             metrics.absorb(counts)
 
     def outputs_acked(agent: str, topics: Mapping[str, int], origins: Sequence[int], now_ms: int) -> None:
-        for topic in topics:
+        seen = [answers[topic] for topic in topics if topic in answers]
+        if seen:
+            latencies = Histogram(BUCKETS)
             for origin in origins:
-                metrics.observe("end_to_end_latency_seconds", max(now_ms - origin, 0) / 1000, topic)
+                latencies.observe(max(now_ms - origin, 0) / 1000)
+            for topic in seen:
+                metrics.histogram("end_to_end_latency_seconds", topic).add(latencies)
 
     return Observer(
         run_handled=run_handled,

@@ -78,6 +78,11 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 
+    def add(self, other: Histogram) -> None:
+        """Count everything that another one with the same bounds has counted."""
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
 
 class Metrics(Collector):
     """What a worker exposes. ``channels`` are the channel names that may be labels."""
@@ -106,10 +111,14 @@ class Metrics(Collector):
 
     def observe(self, name: str, value: float, *labels: str, times: int = 1) -> None:
         """Count a value in a histogram."""
+        self.histogram(name, *labels).observe(value, times)
+
+    def histogram(self, name: str, *labels: str) -> Histogram:
+        """The histogram of a metric under these labels."""
         found = self.histograms.get((name, *labels))
         if found is None:
             found = self.histograms[name, *labels] = Histogram(DECLARED[name].buckets)
-        found.observe(value, times)
+        return found
 
     def set_sums(self, sums: Mapping[tuple[str, ...], Sequence[int]]) -> None:
         """Gauges from the partial sums of the worker's partitions."""

@@ -11,7 +11,7 @@ from typing import Any
 from revenue_core.config import CoreConfig
 from revenue_core.funnel import StageCount, stage_row
 from schemas.context import Context
-from schemas.formats import decoder_of
+from schemas.formats import Format, decoder_of
 from streams.agents.coordinator import CoordinatorHandler
 from streams.agents.ingest import Decode, IngestHandler, IngestTables
 from streams.agents.journey import JourneyHandler
@@ -41,7 +41,7 @@ OFFLINE = Timing(tick_ms=0, idle_ms=0, replay_window=0, settle_each=True, late_a
 class Sources:
     """The source topics: name -> (topic kind, input format)."""
 
-    topics: Mapping[str, tuple[str, str]]
+    topics: Mapping[str, tuple[str, str | Format]]
     contexts: Callable[[int], Context]
     """Wall clock (ms) -> what events are checked against."""
 
@@ -96,7 +96,7 @@ def build(
     return Service(ingest, coordinator, journey, totals, rows, agents)
 
 
-def decode_with(kind: str, form: str, contexts: Callable[[int], Context]) -> Decode:
+def decode_with(kind: str, form: str | Format, contexts: Callable[[int], Context]) -> Decode:
     """How the records of one source topic become events."""
     decoder = decoder_of(form)
 

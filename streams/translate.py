@@ -125,4 +125,5 @@ def touch(event: Mapping[str, Any], tables: ChannelTables) -> Touch:
         get("rep_id", ""),
         get("team", ""),
         get("anonymous_id", ""),
+        found.rule,
     )

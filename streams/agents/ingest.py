@@ -25,6 +25,8 @@ Decode = Callable[[Record, int], Sequence[tuple[str, Mapping[str, Any]]]]
 
 TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 SPEND = "spend"
+KEPT_BYTES = 2 << 20
+"""A dead letter keeps so much of a larger value, so that it fits a request and a topic of the default size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,12 @@ def dead_letter(run: Run, record: Record, rejected: Rejected) -> Output:
         ("headwater.error.code", rejected.code),
         ("headwater.error.path", rejected.path),
     ]
+    value = record.value
+    if value is not None and len(value) > KEPT_BYTES:
+        reason.append(("headwater.error.cut_from_bytes", str(len(value))))
+        value = value[:KEPT_BYTES]
     headers = [*record.headers, *((name, text.encode()) for name, text in reason)]
-    return Output(DEAD_LETTERS, record.key, record.value, headers)
+    return Output(DEAD_LETTERS, record.key, value, headers)
 
 
 def trace_of(headers: Headers) -> Headers:

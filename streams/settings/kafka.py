@@ -191,6 +191,10 @@ class Worker(Section):
     max_open_runs: Annotated[int, Field(ge=1, le=64)] = 4
     """Runs of one partition under way at once. The same for all workers of a group."""
     compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = None
+    tick_ms: Annotated[int, Field(ge=1)] = 1_000
+    """Least wall clock between two ticks of event time."""
+    source_idle_s: Annotated[float, Field(gt=0)] = 30.0
+    """A source partition silent for so long no longer holds event time back."""
     assignment_deadline_s: Annotated[float, Field(gt=0)] = 120.0
     stop_deadline_s: Annotated[float, Field(gt=0)] = 30.0
 

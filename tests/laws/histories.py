@@ -41,6 +41,8 @@ def _of_account(message: dict[str, Any]) -> dict[str, Any]:
     named = {name: f"{account}-{message[name]}" for name in ("lead_id", "deal_id") if message.get(name)}
     if message.get("lead_ids"):
         named["lead_ids"] = [f"{account}-{lead_id}" for lead_id in message["lead_ids"]]
+    if message["type"] == "mrr_movement":  # its conversion id carries no account (R51)
+        named["event_id"] = f"{account}-{message['event_id']}"
     return {name: value for name, value in {**message, **named}.items() if value is not None}
 
 
