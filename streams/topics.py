@@ -7,6 +7,7 @@ client of its own and ends within ``timeout_s`` seconds.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -273,10 +274,23 @@ def _live_counts(described: Mapping[str, Sequence[Any]], prefix: str) -> dict[st
     }
 
 
+class _Heard(logging.Handler):
+    """Keeps what the client logs: its exceptions leave the cause out."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 @asynccontextmanager
 async def _admin(
     brokers: str, timeout_s: float, client: Mapping[str, Any] | None
 ) -> AsyncIterator[AIOKafkaAdminClient]:
+    heard = _Heard()
+    logging.getLogger("aiokafka").addHandler(heard)
     admin = AIOKafkaAdminClient(
         bootstrap_servers=brokers, request_timeout_ms=int(timeout_s * 1000), **(client or {})
     )
@@ -287,9 +301,10 @@ async def _admin(
     except TimeoutError:
         raise BrokerUnreachable(brokers, f"no answer within {timeout_s:g} s") from None
     except (KafkaError, OSError) as error:
-        raise BrokerUnreachable(brokers, error) from error
+        raise BrokerUnreachable(brokers, heard.lines[-1] if heard.lines else error) from error
     finally:
         await admin.close()
+        logging.getLogger("aiokafka").removeHandler(heard)
 
 
 async def _describe(admin: AIOKafkaAdminClient) -> dict[str, list[dict[str, Any]]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from streams.cli.exits import Failure
+from streams.cli.options import JsonOption
+from streams.cli.output import print_json_line
 
 if TYPE_CHECKING:
     from streams.embedded import EmbeddedBroker
@@ -26,38 +29,34 @@ def broker(
     data_dir: Annotated[
         Path | None, typer.Option(file_okay=False, help="Keep the records here over a restart.")
     ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
+    json_output: JsonOption = False,
 ) -> None:
     """Run a Kafka-speaking broker for development until Ctrl-C.
 
     It listens on loopback only and keeps records in memory, in a folder of its own unless --data-dir is given.
     """
-    from streams.embedded import BrokerNotReadyError, EmbeddedBroker, EmbeddedBrokerUnavailableError
+    from streams.embedded import EmbeddedBroker
 
     server = EmbeddedBroker()
-    try:
-        server.start(port=port, data_dir=data_dir)
-    except (EmbeddedBrokerUnavailableError, BrokerNotReadyError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from None
+    server.start(port=port, data_dir=data_dir)
     signal.signal(signal.SIGTERM, _interrupt)
     if json_output:
-        typer.echo(json.dumps({"brokers": server.address, "pid": server.pid, "log": str(server.log_file)}))
+        print_json_line({"brokers": server.address, "pid": server.pid, "log": str(server.log_file)})
     else:
         typer.echo(f"{server.address}\nCtrl-C stops it.")
-    raise typer.Exit(_serve(server))
+    _serve(server)
 
 
-def _serve(server: EmbeddedBroker) -> int:
-    """Wait for the end; 0 when it was asked for."""
+def _serve(server: EmbeddedBroker) -> None:
+    """Return when the end was asked for; raise Failure when the server ended by itself."""
     try:
         status = server.wait()
-        typer.echo(f"Error: the broker ended by itself with status {status}; see {server.log_file}", err=True)
-        return 1
     except KeyboardInterrupt:
-        return 0
+        return
     finally:
+        said = server.said()
         server.stop()
+    raise Failure(f"the broker ended by itself with status {status}; it said:\n{said}")
 
 
 def _interrupt(number: int, frame: Any) -> NoReturn:

@@ -91,11 +91,17 @@ class EmbeddedBroker:
                 self.ready_deadline_s,
             )
         except BrokerNotReadyError as error:
-            said = self._log_file.read_text(errors="replace")[offset:].strip()[-2000:]
+            said = self.said()
             self.stop()
             raise BrokerNotReadyError(f"{error}; it said:\n{said}") from None
         log.warning("%s Listening on %s, pid %d, log %s", NOTICE, self.address, process.pid, self._log_file)
         return self.address
+
+    def said(self) -> str:
+        """The end of what the server printed; empty before the first start."""
+        if self._log_file is None or not self._log_file.exists():
+            return ""
+        return self._log_file.read_text(errors="replace").strip()[-2000:]
 
     def wait(self) -> int:
         """Block until the server ends by itself; returns its exit status."""

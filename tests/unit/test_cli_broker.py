@@ -12,12 +12,10 @@ import pytest
 
 from streams.embedded import EmbeddedBroker, live_brokers
 
-PROGRAM = "import typer; from streams.cli.broker import broker; typer.run(broker)"
-
 
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", PROGRAM, *arguments]
+    command = [sys.executable, "-m", "streams.cli.main", "broker", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -44,7 +42,7 @@ def test_it_fails_with_the_servers_words_when_the_port_is_taken() -> None:
     with EmbeddedBroker() as other, running("--port", other.address.rsplit(":")[1]) as process:
         out, err = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert out == "" and "Error: the broker ended while starting" in err
+    assert out == "" and "the broker ended while starting" in err
 
 
 def test_it_fails_when_the_server_ends_by_itself() -> None:
