@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from streams.settings import load_settings
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
@@ -59,6 +61,16 @@ def test_the_worker_listens_beyond_loopback_only_with_a_token_that_prometheus_se
     assert job["authorization"]["credentials_file"] == "/run/secrets/web_token"
     assert SERVICES["prometheus"]["secrets"] == ["web_token"]
     assert job["dns_sd_configs"][0]["names"] == ["worker"]
+
+
+@pytest.mark.parametrize("chosen", ["", "0123456789abcdef0123456789abcdef"], ids=["least", "all"])
+@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "build" in service])
+def test_what_compose_sets_are_settings(name: str, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``chosen`` stands in for optional variables, those with ``:-``."""
+    for key, value in SERVICES[name]["environment"].items():
+        required = re.sub(r"\$\{\w+:\?.*\}", "token", value)
+        monkeypatch.setenv(key, re.sub(r"\$\{\w+:-\}", chosen, required))
+    assert load_settings().kafka.brokers == "kafka:19092"
 
 
 def test_the_image_runs_locked_packages_as_an_ordinary_user_and_hears_signals() -> None:
