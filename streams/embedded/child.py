@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -16,8 +16,12 @@ STOP_S = 10.0
 """How long a server may take to write its data after SIGTERM before it is killed."""
 
 
-def spawn(command: Sequence[str], log_file: Path) -> subprocess.Popen[bytes]:
+def spawn(
+    command: Sequence[str], log_file: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start ``command`` through the launcher, its output appended to ``log_file``; the pid is its own.
+
+    ``environment`` is added to this process's.
 
     The process is forked by a thread that waits for its end, because the kernel ties the child to the
     thread that forked it, and a caller's own thread may end earlier (``asyncio.to_thread``). It gets a
@@ -30,7 +34,12 @@ def spawn(command: Sequence[str], log_file: Path) -> subprocess.Popen[bytes]:
         try:
             with log_file.open("ab") as out:
                 process = subprocess.Popen(
-                    launch, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                    launch,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
+                    env={**os.environ, **(environment or {})},
                 )
         except BaseException as error:
             started.set_exception(error)
