@@ -6,7 +6,6 @@ greatest event time so far. The wall clock is read once, for the ``future_timest
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import orjson
 
 from schemas.errors import Rejected
 from streams.agents import coordinator
-from streams.effects import Headers
+from streams.files import Line, dead_letter
 from streams.journal import encode_settle
 from streams.memory.executor import MemoryExecutor
 from streams.memory.log import MemoryLog, MemoryRecord
@@ -45,6 +44,7 @@ KEY_COLUMNS = {
     FORECASTS: "row_id",
     PARAMETERS: "parameter_id",
 }
+NO_TOPIC = Rejected("unknown_topic", "/topic", "nothing names the topic")
 BY_CLOCK = "score"
 """Name under which the end of the input reports its watermark."""
 
@@ -59,6 +59,8 @@ class Summary:
     bots: int = 0
     after_as_of: int = 0
     dead_letters: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    """Dead letters by code."""
     rows: Counter[str] = field(default_factory=Counter)
     """Lines written per output topic."""
     as_of_ms: int = 0
@@ -84,16 +86,14 @@ class Scorer:
     def _watermark(self) -> int:
         return self.service.ingest.latest
 
-    def feed(self, topic: str, raw: bytes, file: str, line: int, headers: Headers = ()) -> None:
-        """Take one line as a record of a source topic; write what follows from it."""
+    def feed(self, line: Line) -> None:
+        """Take one line as a record of its source topic; write what follows from it."""
         self.summary.lines += 1
-        self.log.append(topic, None, raw, self._watermark(), headers)
-        self._work(topic, file, line)
-
-    def refuse(self, topic: str, raw: bytes, file: str, line: int, rejected: Rejected) -> None:
-        """Write a line that never reached a topic to the dead letters."""
-        self.summary.lines += 1
-        self._dead_letter(topic, raw, file, line, rejected.code, rejected.path, rejected.message)
+        if line.rejected is not None or line.kind is None:
+            self._refuse(line, line.rejected or NO_TOPIC)
+            return
+        self.log.append(line.kind, None, line.message, self._watermark())
+        self._work(line)
 
     def finish(self, as_of: int | None) -> Summary:
         """Move the watermark to T, fire what is due, score every open subject, close the files (R08)."""
@@ -102,9 +102,9 @@ class Scorer:
         if at:
             report = coordinator.report(BY_CLOCK, 0, at, at)
             self.log.append(CONTROL, report.key, report.value, at)
-            self._work("", "", 0)
+            self._work()
             self.log.append(JOURNAL, None, encode_settle(at), at, partition=0)
-            self._work("", "", 0)
+            self._work()
         if self.final:
             for topic, rows in self.view.items():
                 for key in sorted(rows, key=str.encode):
@@ -114,22 +114,14 @@ class Scorer:
         self._summarise()
         return self.summary
 
-    def _work(self, topic: str, file: str, line: int) -> None:
+    def _work(self, line: Line | None = None) -> None:
         self.executor.drain()
         for answers in ANSWERS:
             for record in self.log.take(answers):
                 self._answer(answers, record)
         for record in self.log.take(DEAD_LETTERS):
-            text = {name: value.decode() for name, value in record.headers}
-            self._dead_letter(
-                topic,
-                record.value or b"",
-                file,
-                line,
-                text["headwater.error.code"],
-                text["headwater.error.path"],
-                text["__connect.errors.exception.message"],
-            )
+            if line is not None:
+                self._refuse(line, reason_of(record))
 
     def _answer(self, topic: str, record: MemoryRecord) -> None:
         if self.final:
@@ -156,18 +148,11 @@ class Scorer:
         self.files[topic].write(value + b"\n")
         self.summary.rows[topic] += 1
 
-    def _dead_letter(
-        self, topic: str, raw: bytes, file: str, line: int, code: str, path: str, message: str
-    ) -> None:
-        row: dict[str, Any] = {
-            "topic": topic, "file": file, "line": line, "code": code, "path": path, "message": message,
-        }  # fmt: skip
-        try:
-            row["value"] = raw.decode()
-        except UnicodeDecodeError:
-            row["value_base64"] = base64.b64encode(raw).decode()
+    def _refuse(self, line: Line, rejected: Rejected) -> None:
+        row = dead_letter(line.kind or "", line.file, line.number, line.raw, rejected)
         self.files[DEAD_LETTERS].write(orjson.dumps(row) + b"\n")
         self.summary.dead_letters += 1
+        self.summary.codes[rejected.code] += 1
 
     def _summarise(self) -> None:
         totals: Counter[str] = Counter()
@@ -179,6 +164,16 @@ class Scorer:
         self.summary.duplicates = totals["duplicate"]
         self.summary.bots = totals["bot"]
         self.summary.after_as_of = totals["after_as_of"]
+
+
+def reason_of(record: MemoryRecord) -> Rejected:
+    """Why a record is in the dead letters, from its headers."""
+    text = {name: value.decode() for name, value in record.headers}
+    return Rejected(
+        text["headwater.error.code"],
+        text["headwater.error.path"],
+        text["__connect.errors.exception.message"],
+    )
 
 
 def conserved(rows: Iterable[dict[str, Any]], models: Iterable[str]) -> list[str]:

@@ -41,7 +41,7 @@ def config() -> CoreConfig:
 @cache
 def tables() -> IngestTables:
     """The look-up tables that ingest uses, read once."""
-    return IngestTables(channel_tables(), bot_matcher(), b"a key for tests")
+    return IngestTables(channel_tables(), bot_matcher(), b"0123456789abcdef0123456789abcdef")
 
 
 def context(now_ms: int = NOW_MS) -> Context:
@@ -57,14 +57,17 @@ def service(timing: Timing = OFFLINE, journal_partitions: int = 1, as_of: int | 
 
 
 def final_view(
-    events: Iterable[Event],
+    events: Iterable[tuple[str, dict[str, Any] | bytes]],
     *,
     timing: Timing = OFFLINE,
     run_max: int = 1,
     partitions: int = 1,
     drain_every: int = 1,
+    scored: bool = True,
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Topic -> key -> last row after all events, scored at the greatest event time, unstable columns left out.
+    """Topic -> key -> last row after all events, unstable columns left out.
+
+    Time moves to the greatest event time at the end; with ``scored`` open subjects are scored there, as offline.
 
     With ``run_max`` and ``drain_every`` above 1 facts are settled in runs, as live.
     """
@@ -72,14 +75,15 @@ def final_view(
     log = MemoryLog({"journal": partitions, "partials": partitions})
     executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest, run_max=run_max)
     for number, (kind, message) in enumerate(events):
-        log.append(kind, None, orjson.dumps(message), made.ingest.latest)
+        value = message if isinstance(message, bytes) else orjson.dumps(message)
+        log.append(kind, None, value, made.ingest.latest)
         if number % drain_every == 0:
             executor.drain()
     executor.drain()
     at = made.ingest.latest
     log.append(CONTROL, b"end", coordinator.report("end", 0, at, at).value, at)
     executor.drain()
-    for partition in range(partitions):
+    for partition in range(partitions if scored else 0):
         log.append(JOURNAL, None, encode_settle(at), at, partition=partition)
     executor.drain()
     return {topic: compacted(topic, (r.value for r in log.topic(topic) if r.value)) for topic in ANSWERS}
@@ -94,7 +98,12 @@ def compacted(topic: str, values: Iterable[bytes]) -> dict[str, Mapping[str, Any
         if key not in last or last[key]["version"] <= row["version"]:
             last[key] = row
     return {
-        key: {name: value for name, value in row.items() if name not in UNSTABLE}
+        key: stable(row)
         for key, row in last.items()
         if not row.get("is_deleted") and row.get("status") != "retracted"
     }
+
+
+def stable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a row that the first law covers."""
+    return {name: value for name, value in row.items() if name not in UNSTABLE}

@@ -15,7 +15,7 @@ from streams.memory.log import MemoryLog
 from streams.score import KEY_COLUMNS
 from streams.service import Timing
 from streams.topology import ALERTS, ANSWERS, CONTROL, Agent
-from tests.builders import UNSTABLE, Event, compacted, service
+from tests.builders import Event, compacted, service, stable
 from tests.laws.histories import histories
 
 RUN_MAX = 6
@@ -111,7 +111,7 @@ def by_last(log: MemoryLog) -> dict[str, object]:
             key = row[KEY_COLUMNS[topic]] if row and topic == ALERTS else (record.key or b"").decode()
             last[key] = row
         views[topic] = {
-            key: {name: value for name, value in row.items() if name not in UNSTABLE}
+            key: stable(row)
             for key, row in last.items()
             if row and not row.get("is_deleted") and row.get("status") != "retracted"
         }
