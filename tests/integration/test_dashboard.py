@@ -24,7 +24,6 @@ from tests.loudly import skip_loudly
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards" / "headwater.json"
 
-
 SETTLED_S = 60.0
 
 
