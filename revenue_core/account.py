@@ -125,7 +125,7 @@ class Account:
 
     def journey(self) -> Journey:
         """The facts in their orders, as the mathematics takes them."""
-        result = Journey(self.account_id, touches=self.touches)
+        result = Journey(self.account_id, touches=tuple(self.touches))
         leads: list[Fact] = []
         updates: list[Fact] = []
         for fact in facts_in_order(self.lead_groups):

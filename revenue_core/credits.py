@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from revenue_core.attribution.data_driven import Learned
 from revenue_core.attribution.models import Model, models, split
@@ -37,22 +37,56 @@ def credit_columns(names: Iterable[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def credit_rows(
+class Draft(NamedTuple):
+    """All that the rows of one conversion depend on, configuration and parameters apart.
+
+    Equal drafts make equal rows, so that rows are only made of drafts that have changed.
+    """
+
+    head: tuple[object, ...]
+    """Values of the columns that all its rows share."""
+    at: int
+    currency: str
+    amount_minor: int
+    phase_ends: tuple[int, int]
+    rules: Path
+    driven: Path
+
+
+def draft_credits(
     journey: Journey,
     deals: Mapping[str, Deal],
     conversions: Iterable[Conversion],
     first_lead_at: int | None,
     config: CoreConfig,
-    learned: Learned | None = None,
-) -> dict[str, dict[str, object]]:
-    """credit_id -> row for every conversion and touch of its paths, in the order of R60.
+) -> dict[str, Draft]:
+    """conversion_id -> draft, in the order of R60.
 
     ``deals`` are the account's deals as folded at the as-of instant, ``first_lead_at`` is its earliest
-    ``lead_created`` (ms). ``learned`` are the parameters in force for these conversions; without them
-    ``params_version`` is 0 and ``low_data`` true.
+    ``lead_created`` (ms).
     """
-    ordered = sorted(conversions, key=lambda each: (each.at, each.conversion_id))
-    if not ordered:
+    return {
+        each.conversion_id: Draft(
+            _conversion_values(each, journey.account_id),
+            each.at,
+            each.currency,
+            each.amount_minor,
+            _phase_ends(each.deal, first_lead_at),
+            *build_paths(journey, each, deals, first_lead_at, config.attribution),
+        )
+        for each in sorted(conversions, key=lambda each: (each.at, each.conversion_id))
+    }
+
+
+def rows_of(
+    drafts: Mapping[str, Draft], config: CoreConfig, learned: Learned | None = None
+) -> dict[str, dict[str, Any]]:
+    """credit_id -> row for every touch of every draft, in their order and touch order.
+
+    ``learned`` are the parameters in force for these conversions; without them ``params_version`` is 0 and
+    ``low_data`` true.
+    """
+    if not drafts:
         return {}
     running = models(config.attribution, learned)
     columns = credit_columns(model.name for model in running)
@@ -61,14 +95,12 @@ def credit_rows(
         learned.version if learned else 0,
         config.config_version,
     )
-    rows: dict[str, dict[str, object]] = {}
-    for conversion in ordered:
-        rules, driven = build_paths(journey, conversion, deals, first_lead_at, config.attribution)
-        touches, credited = _credit(running, rules, driven, conversion)
-        truncated = _truncated(rules, driven, touches)
-        head = _conversion_values(conversion, journey.account_id)
-        awareness, consideration = _phase_ends(conversion.deal, first_lead_at)
-        money = (conversion.currency, conversion.amount_minor)
+    rows: dict[str, dict[str, Any]] = {}
+    for conversion_id, draft in drafts.items():
+        touches, credited = _credit(running, draft)
+        truncated = _truncated(draft.rules, draft.driven, touches)
+        awareness, consideration = draft.phase_ends
+        money = (draft.currency, draft.amount_minor)
         for touch, cut, cells in zip(touches, truncated, zip(*credited, strict=True), strict=True):
             at = touch.at
             if touch.touch_id == UNATTRIBUTED:
@@ -77,10 +109,22 @@ def credit_rows(
                 phase = "awareness"
             else:
                 phase = "consideration" if at <= consideration else "decision"
-            credit_id = f"{conversion.conversion_id}|{touch.touch_id}"
-            values = (credit_id, *head, cut, *_touch_values(touch), phase, *money, *cells, *tail)
+            credit_id = f"{conversion_id}|{touch.touch_id}"
+            values = (credit_id, *draft.head, cut, *_touch_values(touch), phase, *money, *cells, *tail)
             rows[credit_id] = dict(zip(columns, values, strict=True))
     return rows
+
+
+def credit_rows(
+    journey: Journey,
+    deals: Mapping[str, Deal],
+    conversions: Iterable[Conversion],
+    first_lead_at: int | None,
+    config: CoreConfig,
+    learned: Learned | None = None,
+) -> dict[str, dict[str, Any]]:
+    """credit_id -> row for every conversion and touch of its paths, in the order of R60."""
+    return rows_of(draft_credits(journey, deals, conversions, first_lead_at, config), config, learned)
 
 
 def deleted_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,16 +135,15 @@ def deleted_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _credit(
-    running: Sequence[Model], rules: Path, driven: Path, conversion: Conversion
-) -> tuple[Sequence[Touch], list[Sequence[float]]]:
+def _credit(running: Sequence[Model], draft: Draft) -> tuple[Sequence[Touch], list[Sequence[float]]]:
     """The rows' touches in order, and for each model its column of shares and its column of amounts."""
-    nobody = Touch(conversion.at, UNATTRIBUTED, "", True, UNATTRIBUTED)
+    rules, driven = draft.rules, draft.driven
+    nobody = Touch(draft.at, UNATTRIBUTED, "", True, UNATTRIBUTED)
     by_rules, by_data = rules.touches or (nobody,), driven.untransformed or (nobody,)
     columns: list[Sequence[float]] = []
     for model in running:
         path = driven if model.data_driven else rules
-        columns += split(model.weigh(path) if path.touches else [1], conversion.amount_minor)
+        columns += split(model.weigh(path) if path.touches else [1], draft.amount_minor)
     if by_rules is by_data or by_rules == by_data:
         return by_rules, columns
     # A touch on both paths shows itself as the rule models see it: they are most of its columns.

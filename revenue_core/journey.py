@@ -22,14 +22,14 @@ from revenue_core.account import Account, Group, join
 from revenue_core.alerts import alerts, deal_due
 from revenue_core.config import CoreConfig
 from revenue_core.conversions import OpenLead, conversions, first_lead_at, next_lead_expiry, open_leads
-from revenue_core.credits import credit_rows
+from revenue_core.credits import Draft, draft_credits, rows_of
 from revenue_core.deal_fold import fold_deal
 from revenue_core.deals import Deal
 from revenue_core.facts import Journey, Touch
 from revenue_core.follow_up import FollowUp
 from revenue_core.probability.rows import expected_value, probability_rows
 from revenue_core.snapshot import snapshot_row
-from revenue_core.sums import Sums, account_sums, difference, phase_sums
+from revenue_core.sums import Sums, account_sums, credited_sums, difference, phase_sums
 from revenue_core.temperature import Temperature
 
 Row = Mapping[str, Any]
@@ -42,7 +42,8 @@ NEVER = 2**62
 class Answers:
     """Everything that follows from an account's facts at one horizon, by key."""
 
-    credits: Mapping[str, Row] = field(default_factory=dict)
+    credits: Mapping[str, Draft] = field(default_factory=dict)
+    """By conversion; rows are made only of what has changed."""
     probabilities: Mapping[str, Row] = field(default_factory=dict)
     alerts: Mapping[str, Row] = field(default_factory=dict)
     snapshot: Row | None = None
@@ -102,6 +103,9 @@ class State:
     horizon: int = 0
     """Watermark up to which timers had fired when the account was last settled."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    answers: Answers | None = None
+    """What a full evaluation last found: still what was answered, since touches that came last change neither
+    credits nor alerts. None after reading the account back from storage."""
     before: Answers | None = None
     """The answers last given, once a fact has come that may change them."""
     known: Known | None = None
@@ -175,13 +179,13 @@ def settle(state: State, horizon: int, config: CoreConfig) -> Changes:
     if state.before is None and horizon < state.checkpoint.due:
         after = _after_last_touches(state, config)
     else:
-        before = state.before or evaluate(state, earlier, config)
-        after = evaluate(state, horizon, config)
+        before = state.before or state.answers or evaluate(state, earlier, config)
+        after = state.answers = evaluate(state, horizon, config)
         state.before = None
     state.checkpoint.counted = state.checkpoint.temperature.name if after.snapshot else ""
-    sums = difference(before.sums, after.sums)
-    sums.update(difference(phase_sums(counted), phase_sums(state.checkpoint.counted)))
-    return compare(before, after, sums, earlier)
+    changes = compare(before, after, config, earlier)
+    changes.sums.update(difference(phase_sums(counted), phase_sums(state.checkpoint.counted)))
+    return changes
 
 
 def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
@@ -194,7 +198,7 @@ def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
     journey = account.journey()
     known = state.known = _know(journey, now, config)
     found = conversions(journey, known.deals, config)
-    rows = credit_rows(journey, known.deals, found, known.first_lead_at, config)
+    drafts = draft_credits(journey, known.deals, found, known.first_lead_at, config)
     watched = alerts(journey, known.deals, config, now, lambda deal, at: expected_value(deal, at, config))
     alerted_at = max((row["at_ms"] for row in watched.rows.values()), default=0)
     checkpoint = state.checkpoint = Checkpoint(
@@ -207,11 +211,11 @@ def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
     checkpoint.settled_until = max(checkpoint.settled_until, alerted_at)
     checkpoint.due = max(_due(checkpoint, config), now + 1)
     return Answers(
-        rows,
+        drafts,
         probability_rows(journey, known.deals, known.leads, config, max(account.latest, alerted_at)),
         watched.rows,
         _snapshot(account, known, checkpoint.temperature),
-        account_sums(known.deals, rows.values(), config),
+        account_sums(known.deals, config),
     )
 
 
@@ -226,10 +230,14 @@ def probabilities(state: State, config: CoreConfig, as_of: int) -> Mapping[str, 
     return probability_rows(Journey(account.account_id), known.deals, known.leads, config, as_of)
 
 
-def compare(before: Answers, after: Answers, sums: Sums, horizon_before: int) -> Changes:
+def compare(before: Answers, after: Answers, config: CoreConfig, horizon_before: int) -> Changes:
     """The rows that make the outside know ``after`` instead of ``before``."""
-    credits = [(key, row, False) for key, row in after.credits.items() if before.credits.get(key) != row]
-    credits += [(key, row, True) for key, row in before.credits.items() if key not in after.credits]
+    old = rows_of(_others(before.credits, after.credits), config)
+    new = rows_of(_others(after.credits, before.credits), config)
+    credits = [(key, row, False) for key, row in new.items() if old.get(key) != row]
+    credits += [(key, row, True) for key, row in old.items() if key not in new]
+    sums = difference(before.sums, after.sums)
+    sums.update(difference(credited_sums(old.values(), config), credited_sums(new.values(), config)))
     raised = [(row, "raised") for key, row in after.alerts.items() if before.alerts.get(key) != row]
     raised += [(row, "retracted") for key, row in before.alerts.items() if key not in after.alerts]
     return Changes(
@@ -244,6 +252,11 @@ def compare(before: Answers, after: Answers, sums: Sums, horizon_before: int) ->
     )
 
 
+def _others(drafts: Mapping[str, Draft], known: Mapping[str, Draft]) -> Mapping[str, Draft]:
+    """Drafts that differ from what is known."""
+    return {key: draft for key, draft in drafts.items() if known.get(key) != draft}
+
+
 def _credit_order(row: Row) -> tuple[int, str, int, str]:
     return row["conversion_at_ms"], row["conversion_id"], row["touch_at_ms"], row["touch_id"]
 
@@ -251,9 +264,11 @@ def _credit_order(row: Row) -> tuple[int, str, int, str]:
 def _remember(state: State, config: CoreConfig) -> None:
     """Keep the answers given so far, before the facts change."""
     if state.before is None and not state.silent:
-        counted = state.checkpoint.counted
-        state.before = evaluate(state, state.horizon, config)
-        state.checkpoint.counted = counted
+        state.before = state.answers
+        if state.before is None:
+            counted = state.checkpoint.counted
+            state.before = evaluate(state, state.horizon, config)
+            state.checkpoint.counted = counted
     state.known = None
 
 
@@ -262,9 +277,8 @@ def _advance(state: State, touch: Touch, horizon: int, config: CoreConfig) -> bo
     if state.silent:
         return True
     touches, checkpoint = state.account.touches, state.checkpoint
-    if touch.at <= checkpoint.settled_until or touch.at >= checkpoint.due or touch.at < state.account.latest:
-        return False
-    if touches and touch < touches[-1]:
+    comes_last = touch.at >= state.account.latest and not (touches and touch < touches[-1])
+    if not comes_last or touch.at <= checkpoint.settled_until or touch.at >= checkpoint.due:
         return False
     ahead = replace(
         checkpoint, temperature=checkpoint.temperature.copy(), follow_up=checkpoint.follow_up.copy()

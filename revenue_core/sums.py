@@ -15,14 +15,14 @@ from revenue_core.probability.rows import expected_value
 Sums = dict[tuple[str, ...], tuple[int, ...]]
 """(metric, *labels) -> integers.
 
-``stage`` (pipeline, stage): reached, converted, lost, deals in the pipeline · ``open_deals`` (pipeline, stage): deals ·
-``pipeline`` (pipeline, stage, currency): amount, expected value in minor units · ``credited`` (model, channel,
-currency): won amount in minor units · ``accounts`` (temperature): accounts.
+``stage`` (pipeline, stage): reached, converted, lost, deals in the pipeline · ``open_deals`` (pipeline, stage):
+deals · ``pipeline`` (pipeline, stage, currency): amount, expected value in minor units · ``credited`` (model,
+channel, currency): won amount in minor units · ``accounts`` (temperature): accounts.
 """
 
 
-def account_sums(deals: Mapping[str, Deal], credits: Iterable[Mapping[str, Any]], config: CoreConfig) -> Sums:
-    """The parts of an account that its deals and credits make; its temperature is added by ``phase_sums``."""
+def account_sums(deals: Mapping[str, Deal], config: CoreConfig) -> Sums:
+    """The parts of an account that its deals make; others add its credits and its temperature."""
     sums: dict[tuple[str, ...], list[int]] = {}
     for (pipeline, stage), counts in stage_counts(deals.values(), config).items():
         sums["stage", pipeline, stage] = list(counts)
@@ -31,8 +31,6 @@ def account_sums(deals: Mapping[str, Deal], credits: Iterable[Mapping[str, Any]]
             _add(sums, ("open_deals", deal.pipeline, deal.open_stage), 1)
             value = expected_value(deal, deal.last_fact_at, config)
             _add(sums, ("pipeline", deal.pipeline, deal.open_stage, deal.currency), deal.amount_minor, value)
-    for metric, amount in _credited(credits, model_names(config)).items():
-        sums[metric] = [amount]
     return {metric: tuple(values) for metric, values in sums.items()}
 
 
@@ -62,13 +60,13 @@ def _add(sums: dict[tuple[str, ...], list[int]], metric: tuple[str, ...], *value
         known[index] += value
 
 
-def _credited(credits: Iterable[Mapping[str, Any]], models: list[str]) -> Mapping[tuple[str, ...], int]:
+def credited_sums(credits: Iterable[Mapping[str, Any]], config: CoreConfig) -> Sums:
     """Won amounts by model, channel and currency: one measure only, so that they may be added (R23)."""
-    columns = [(model, f"{model}_amount_minor") for model in models]
+    columns = [(model, f"{model}_amount_minor") for model in model_names(config)]
     sums: defaultdict[tuple[str, ...], int] = defaultdict(int)
     for row in credits:
         if row["conversion"] == "won":
             for model, column in columns:
                 if row[column]:
                     sums["credited", model, row["channel"], row["currency"]] += row[column]
-    return sums
+    return {metric: (amount,) for metric, amount in sums.items()}

@@ -18,6 +18,7 @@ from streams.memory.log import MemoryLog
 from streams.reference_data import bot_matcher, channel_tables, currency_exponents
 from streams.score import KEY_COLUMNS
 from streams.service import OFFLINE, Service, Sources, Timing, build
+from streams.settings import Settings, core_config
 from streams.topology import ANSWERS, CONTROL, JOURNAL, SOURCES
 
 NOW_MS = 1_800_000_000_000
@@ -35,7 +36,7 @@ Event = tuple[str, dict[str, Any]]
 @cache
 def config() -> CoreConfig:
     """The shipped configuration with the whole currency table."""
-    return CoreConfig(currency_exponents=currency_exponents())
+    return core_config(Settings())
 
 
 @cache

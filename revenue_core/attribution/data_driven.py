@@ -36,7 +36,6 @@ def channel_weights(values: Mapping[str, float], path: Path) -> list[int] | list
     """
     known = {touch.channel: max(0.0, values.get(touch.channel, 0.0)) for touch in path.touches}
     touches = path.untransformed
-    if not any(known.values()):
-        return [1] * len(touches)
     counts = Counter(touch.channel for touch in touches)
-    return [known.get(touch.channel, 0.0) / counts[touch.channel] for touch in touches]
+    weights = [known.get(touch.channel, 0.0) / counts[touch.channel] for touch in touches]
+    return weights if any(weights) else [1] * len(touches)
