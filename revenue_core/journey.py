@@ -13,7 +13,7 @@ takes a short way whose cost does not depend on how many touches the account has
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -175,16 +175,16 @@ def settle(state: State, horizon: int, config: CoreConfig) -> Changes:
     state.horizon = horizon
     if state.silent:
         return Changes([], {}, {}, [], None, None, {}, earlier)
-    before = Answers()
     if state.before is None and horizon < state.checkpoint.due:
-        after = _after_last_touches(state, config)
+        changes = _after_last_touches(state, config, earlier)
     else:
         before = state.before or state.answers or evaluate(state, earlier, config)
         after = state.answers = evaluate(state, horizon, config)
         state.before = None
-    state.checkpoint.counted = state.checkpoint.temperature.name if after.snapshot else ""
-    changes = compare(before, after, config, earlier)
-    changes.sums.update(difference(phase_sums(counted), phase_sums(state.checkpoint.counted)))
+        changes = compare(before, after, config, earlier)
+    now_counted = state.checkpoint.counted = state.checkpoint.temperature.name if changes.snapshot else ""
+    if now_counted != counted:
+        changes.sums.update(difference(phase_sums(counted), phase_sums(now_counted)))
     return changes
 
 
@@ -209,7 +209,8 @@ def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
         alerted_at=alerted_at,
     )
     checkpoint.settled_until = max(checkpoint.settled_until, alerted_at)
-    checkpoint.due = max(_due(checkpoint, config), now + 1)
+    due = _due(checkpoint.temperature, checkpoint.follow_up, checkpoint.deal_due, config)
+    checkpoint.due = max(due, now + 1)
     return Answers(
         drafts,
         probability_rows(journey, known.deals, known.leads, config, max(account.latest, alerted_at)),
@@ -280,27 +281,24 @@ def _advance(state: State, touch: Touch, horizon: int, config: CoreConfig) -> bo
     comes_last = touch.at >= state.account.latest and not (touches and touch < touches[-1])
     if not comes_last or touch.at <= checkpoint.settled_until or touch.at >= checkpoint.due:
         return False
-    ahead = replace(
-        checkpoint, temperature=checkpoint.temperature.copy(), follow_up=checkpoint.follow_up.copy()
-    )
-    if not temperature.advance(ahead.temperature, touch, config.temperature):
+    warmth, waiting = checkpoint.temperature.copy(), checkpoint.follow_up.copy()
+    if not temperature.advance(warmth, touch, config.temperature):
         return False
-    if not follow_up.advance(ahead.follow_up, touch, config.temperature):
+    if not follow_up.advance(waiting, touch, config.temperature):
         return False
-    ahead.due = _due(ahead, config)
-    if ahead.due <= horizon:
+    due = _due(warmth, waiting, checkpoint.deal_due, config)
+    if due <= horizon:
         return False
-    state.checkpoint = ahead
+    checkpoint.temperature, checkpoint.follow_up, checkpoint.due = warmth, waiting, due
     return True
 
 
-def _after_last_touches(state: State, config: CoreConfig) -> Answers:
+def _after_last_touches(state: State, config: CoreConfig, horizon_before: int) -> Changes:
     """Open subjects are scored at the new instant and the snapshot moves on; nothing else has changed."""
     as_of = max(state.account.latest, state.checkpoint.alerted_at)
     rows = probabilities(state, config, as_of)
-    return Answers(
-        probabilities=rows, snapshot=_snapshot(state.account, state.known, state.checkpoint.temperature)
-    )
+    snapshot = _snapshot(state.account, state.known, state.checkpoint.temperature)
+    return Changes([], rows, {}, [], snapshot, None, {}, horizon_before)
 
 
 def _know(journey: Journey, now: int, config: CoreConfig) -> Known:
@@ -324,11 +322,11 @@ def _snapshot(account: Account, known: Known | None, warmth: Temperature) -> Row
     )
 
 
-def _due(checkpoint: Checkpoint, config: CoreConfig) -> int:
+def _due(warmth: Temperature, waiting: FollowUp, deal_due_at: int, config: CoreConfig) -> int:
     return min(
-        checkpoint.deal_due,
-        _or_never(temperature.due(checkpoint.temperature, config.temperature)),
-        _or_never(follow_up.due(checkpoint.follow_up, config.temperature)),
+        deal_due_at,
+        _or_never(temperature.due(warmth, config.temperature)),
+        _or_never(follow_up.due(waiting, config.temperature)),
     )
 
 
