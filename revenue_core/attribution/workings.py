@@ -239,8 +239,8 @@ def _decay(path: Path, half_life_ms: float, until: int) -> _Reading:
     ages = [anchor - touch.at for touch in path.touches]
     weights = [exp2(-age / half_life_ms) for age in ages]
     return _Reading(
-        f"The weight halves with every {half_life} days of age: 2^-(age / {half_life}).",
-        [f"{_days(age)} days before" for age in ages],
+        f"The weight halves with every {_span(half_life_ms)} of age: 2^-(age / {half_life}).",
+        [f"{_span(age)} before" for age in ages],
         [f"2^-({_days(age)}/{half_life}) = {weight:.4g}" for age, weight in zip(ages, weights, strict=True)],
         f"{fsum(weights):.4g}",
     )
@@ -282,6 +282,11 @@ def _short(milestone: str) -> str:
 def _days(ms: float) -> str:
     """Days with at most four decimals."""
     return f"{ms / DAY_MS:.4f}".rstrip("0").rstrip(".")
+
+
+def _span(ms: float) -> str:
+    text = _days(ms)
+    return f"{text} day" if text == "1" else f"{text} days"
 
 
 def _number(value: Fraction) -> str:

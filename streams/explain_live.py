@@ -1,0 +1,243 @@
+"""An account or a deal from a live cluster, by reading topics up to where they end now; no group is joined."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from revenue_core.config import CoreConfig
+from revenue_core.explain import Explanation
+from revenue_core.journey import State
+from streams import codec, translate
+from streams.explain_subject import (
+    DEAL,
+    OPAQUE,
+    Answer,
+    NotFound,
+    Subject,
+    differences,
+    explained,
+    journal_keys,
+)
+from streams.explain_versions import Row, versions
+from streams.kafka_client import client_options
+from streams.partitioning import partition_of
+from streams.settings import Settings
+from streams.topics import TIMEOUT_S, BrokerUnreachable, list_topics
+from streams.topology import CREDITS, PROBABILITIES
+
+Progress = Callable[[str, float | None], AbstractContextManager[Callable[[float], None]]]
+"""(what is being read, number of records or None) -> a block that is told how many more were read."""
+
+IDLE_S = 3.0
+"""Without any record for this long, while the broker answers: what is left was removed by compaction."""
+
+
+class TopicMissing(Exception):
+    """A topic that every installation has is not on the cluster."""
+
+
+async def answer(
+    subject: Subject,
+    settings: Settings,
+    config: CoreConfig,
+    progress: Progress,
+    *,
+    with_versions: bool = True,
+) -> Answer:
+    """Explain a subject from the state and the rows that the workers have written.
+
+    ``with_versions`` False leaves out the scan of all credit rows, except where a deal can be found by it only.
+    Raises NotFound, TopicMissing, or BrokerUnreachable.
+    """
+    async with _cluster(settings, progress) as cluster:
+        return await _Search(cluster, settings, subject, config).run(with_versions)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Reads topics from beginning to end."""
+
+    consumer: Any
+    brokers: str
+    counts: Mapping[str, int]
+    """Full name of a topic -> number of its partitions."""
+    progress: Progress
+
+    def partitions(self, topic: str, keys: Iterable[bytes] | None = None) -> set[int]:
+        """All partitions of a topic, or those that these keys are in. Raises TopicMissing."""
+        count = self.counts.get(topic)
+        if count is None:
+            raise TopicMissing(
+                f"topic {topic} is not on {self.brokers}: `headwater topics list` shows what is; check topic_prefix "
+                "and worker.app_id, which must be those of the workers"
+            )
+        return set(range(count)) if keys is None else {partition_of(key, count) for key in keys}
+
+    async def read(self, topic: str, partitions: Collection[int]) -> AsyncIterator[Any]:
+        """Records of these partitions up to the ends they have now; of one partition in order."""
+        consumer = self.consumer
+        places = [TopicPartition(topic, number) for number in sorted(partitions)]
+        consumer.assign(places)
+        begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        for place in places:
+            consumer.seek(place, begins[place])
+        left = {place for place in places if begins[place] < ends[place]}
+        total = sum(ends[place] - begins[place] for place in left)
+        with self.progress(f"Reading {topic}", total) as advance:
+            while left:
+                batches = await consumer.getmany(*left, timeout_ms=int(IDLE_S * 1000))
+                if not batches:
+                    await self._still_there(places)
+                    return
+                for place, records in batches.items():
+                    for record in records:
+                        if record.offset < ends[place]:
+                            yield record
+                    advance(len(records))
+                left = {place for place in left if await consumer.position(place) < ends[place]}
+
+    async def _still_there(self, places: list[TopicPartition]) -> None:
+        """Raises BrokerUnreachable unless the broker answers, so that silence is not taken for an end."""
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.consumer.end_offsets(places)
+
+
+@asynccontextmanager
+async def _cluster(settings: Settings, progress: Progress) -> AsyncIterator[Cluster]:
+    brokers, client = settings.kafka.brokers, client_options(settings.kafka)
+    topics = await list_topics(brokers, client=client)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=brokers,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        request_timeout_ms=int(TIMEOUT_S * 1000),
+        **client,
+    )
+    try:
+        await consumer.start()
+        yield Cluster(consumer, brokers, {topic.name: topic.partitions for topic in topics}, progress)
+    except TimeoutError:
+        raise BrokerUnreachable(brokers, f"no answer within {TIMEOUT_S:g} s") from None
+    except (KafkaError, OSError) as error:
+        raise BrokerUnreachable(brokers, error) from error
+    finally:
+        await consumer.stop()
+
+
+class _Search:
+    """The search for one subject."""
+
+    def __init__(self, cluster: Cluster, settings: Settings, subject: Subject, config: CoreConfig) -> None:
+        self.cluster, self.subject, self.config = cluster, subject, config
+        self.changelog = settings.topic(f"{settings.worker.app_id}-journey-changelog")
+        self.credits, self.probabilities = settings.topic(CREDITS), settings.topic(PROBABILITIES)
+        self.searched: list[str] = []
+
+    async def run(self, with_versions: bool) -> Answer:
+        subject, rows = self.subject, None
+        account_id = subject.id
+        if subject.kind == DEAL:
+            known = await self._last_probabilities([f"deal:{subject.id}"])
+            if with_versions or not known:
+                rows = await self._credit_rows()
+            latest = max([*known.values(), *(rows or [])], key=lambda row: row["version"], default=None)
+            account_id = latest["account_id"] if latest is not None else f"deal:{subject.id}"
+        state = await self._state(account_id)
+        explanation = explained(state, subject, self.config, state.horizon) if state is not None else None
+        if explanation is None:
+            raise NotFound(
+                f"no {subject} on {self.cluster.brokers}. Searched: {'; '.join(self.searched)}. Ids are compared "
+                "exactly; what no worker has scored yet is not there"
+            )
+        if with_versions and rows is None:
+            rows = await self._credit_rows()
+        explanation = await self._current(explanation)
+        return self._answer(explanation, rows if with_versions else None)
+
+    def _answer(self, explanation: Explanation, rows: list[dict[str, Any]] | None) -> Answer:
+        source = f"the cluster at {self.cluster.brokers}"
+        if rows is None:
+            return Answer(explanation, [], source, ["The versions of the credit rows were not read."])
+        found, notes = versions(rows), []
+        theirs = sorted(
+            {str(each.row["config_version"]) for each in found[-1:]} - {self.config.config_version}
+        )
+        if theirs:
+            notes.append(
+                f"The workers run with settings {theirs[0]}, these numbers are computed with "
+                f"{self.config.config_version}: give the workers' --config."
+            )
+        different = differences(explanation, found)
+        if different:
+            notes.append(
+                f"{len(different)} credit rows on the cluster say something else, {different[0]} for example: the "
+                "account changed while it was read, or the settings differ."
+            )
+        return Answer(explanation, found, source, notes)
+
+    async def _state(self, account_id: str) -> State | None:
+        """The account's latest state in the changelog."""
+        keys = [key.encode() for key in journal_keys(account_id)]
+        opaque = account_id.startswith(OPAQUE)
+        partitions = self.cluster.partitions(self.changelog, None if opaque else keys)
+        latest: dict[bytes, bytes | None] = {}
+        count = 0
+        async for record in self.cluster.read(self.changelog, partitions):
+            count += 1
+            key = record.key
+            if key in keys or (
+                opaque and key[:1] != b"\0" and translate.account_id(key.decode()) == account_id
+            ):
+                latest[key] = record.value
+        named = ", ".join(key.decode() for key in keys)
+        where = "all partitions" if opaque else f"partition {', '.join(map(str, sorted(partitions)))}"
+        self.searched.append(
+            f"{self.changelog}, {where}, {count:,} records, for {account_id if opaque else named}"
+        )
+        # the keys as listed come first: an account that is named so beats one whose id only looks like it
+        for key in [*keys, *latest]:
+            raw = latest.get(key)
+            if raw is not None:
+                return codec.decode(account_id, raw)[0]
+        return None
+
+    async def _credit_rows(self) -> list[dict[str, Any]]:
+        """The subject's credit rows of all versions that are still there."""
+        rows, count = [], 0
+        async for record in self.cluster.read(self.credits, self.cluster.partitions(self.credits)):
+            count += 1
+            if record.value is not None and self.subject.filter in record.value:
+                rows.append(orjson.loads(record.value))
+        self.searched.append(f"{self.credits}, all partitions, {count:,} records, for {self.subject}")
+        return [row for row in rows if self.subject.owns(row)]
+
+    async def _last_probabilities(self, subject_ids: Iterable[str]) -> dict[str, Row]:
+        """subject_id -> its last row, one that says it is gone too."""
+        keys = {subject_id.encode() for subject_id in subject_ids}
+        if not keys:
+            return {}
+        partitions, count = self.cluster.partitions(self.probabilities, keys), 0
+        latest: dict[str, Row] = {}
+        async for record in self.cluster.read(self.probabilities, partitions):
+            count += 1
+            if record.key in keys and record.value is not None:
+                latest[record.key.decode()] = orjson.loads(record.value)
+        where = f"partition {', '.join(map(str, sorted(partitions)))}"
+        self.searched.append(f"{self.probabilities}, {where}, {count:,} records")
+        return latest
+
+    async def _current(self, explanation: Explanation) -> Explanation:
+        """The same with the probabilities that were sent last."""
+        sent = await self._last_probabilities(row["subject_id"] for row in explanation.probabilities)
+        open_rows = {key: row for key, row in sent.items() if not row["is_deleted"]}
+        rows = [open_rows.get(row["subject_id"], row) for row in explanation.probabilities]
+        return replace(explanation, probabilities=rows)
