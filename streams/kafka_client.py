@@ -7,6 +7,7 @@ import ssl
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 from aiokafka.abc import AbstractTokenProvider
 
@@ -73,17 +74,19 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka sh
 
     async def _fetch(self) -> tuple[str, float]:
         """A new token and the seconds it lives."""
-        from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout
+        from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
 
         sasl = self._sasl
         assert sasl.token_url is not None and sasl.client_id is not None and sasl.client_secret is not None
         form = {"grant_type": "client_credentials", **({"scope": sasl.scope} if sasl.scope else {})}
-        who = BasicAuth(sasl.client_id, sasl.client_secret.get_secret_value())
+        # RFC 6749, 2.3.1: both are form-encoded before they become user name and password
+        user, secret = quote_plus(sasl.client_id), quote_plus(sasl.client_secret.get_secret_value())
+        headers = {"Authorization": encode_basic_auth(user, secret)}
         timeout = ClientTimeout(total=TOKEN_TIMEOUT_S)
         try:
             async with (
                 ClientSession(timeout=timeout) as session,
-                session.post(sasl.token_url, data=form, auth=who) as answer,
+                session.post(sasl.token_url, data=form, headers=headers) as answer,
             ):
                 answer.raise_for_status()
                 body = await answer.json()
