@@ -128,6 +128,10 @@ class EngineApp(faust.App):
         for tp, offset in offsets.items():
             self.observer.committed(tp.topic, tp.partition, offset)
 
+    def reader_of(self, topic: str) -> AgentExecutor | None:
+        """The agent that reads a source topic."""
+        return self._readers.get(topic)
+
     def restore(self, tp: TP, writes: Sequence[Write]) -> None:
         """Changelog records to apply."""
         self.changelogs[tp.topic].restore(tp.partition, writes)

@@ -23,6 +23,7 @@ from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
+from mode.utils.futures import maybe_async
 
 from streams.engine.ledger import Ledger, Verdict
 
@@ -33,20 +34,54 @@ CHANGELOG_RUN = 5_000
 """Records in a run of a changelog: they are only put into a dictionary."""
 POLL_S = 0.05
 """How long a fetch without data may wait before the set of partitions is looked at again."""
-HELD_BACK_POLL_S = 0.01
+HELD_BACK_POLL_S = 0.002
 """The same while some partition waits for room."""
 
 
-class EngineConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that owns the aiokafka consumer."""
+class InlineConsumerThread(driver.AIOKafkaConsumerThread):
+    """Owner of the aiokafka consumer, on the worker's own event loop instead of in a thread.
+
+    With a thread, every fetch crosses to it and back and the two compete for the interpreter. A run holds the loop
+    for milliseconds, far below the session timeout; and a loop that hangs for longer loses its partitions, as it
+    should, while a thread would go on sending heartbeats for it.
+    """
 
     consumer: EngineConsumer
+
+    def __init__(self, consumer: EngineConsumer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
+
+    async def start(self) -> None:
+        """Start as a plain service."""
+        self._thread_started.set()
+        await self._default_start()
+
+    async def stop(self) -> None:
+        """Stop as a plain service."""
+        if self._started.is_set() and not self._stopped.is_set():
+            self._stopped.set()
+            await self.on_thread_stop()
+            await self._default_stop_children()
+            await self._default_stop_futures()
+            await self._default_stop_exit_stacks()
+
+    async def crash(self, reason: BaseException) -> None:
+        """Crash as a plain service."""
+        await Service.crash(self, reason)
+
+    async def call_thread(self, fun: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call where we are."""
+        return await maybe_async(fun(*args, **kwargs))
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Faust hard-codes 1500 ms. Kafka answers at the first byte anyway; embedded brokers may not.
         consumer._fetch_max_wait_ms = self.app.settings.fetch_max_wait_ms
         return consumer
+
+    async def getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        """Runs by partition."""
+        return await self._fetch_records(self._ensure_consumer(), active_partitions, timeout=timeout)
 
     async def _fetch_records(
         self,
@@ -97,14 +132,30 @@ class EngineConsumer(driver.Consumer):
         self._commit_now = asyncio.Event()
         self._room = asyncio.Event()
         self._done_since: float | None = None
+        self._changelog_starts: dict[TP, int] = {}
         self.gap_probes = 0
 
-    def _new_consumer_thread(self) -> EngineConsumerThread:
-        return EngineConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> InlineConsumerThread:
+        return InlineConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def run_size(self, tp: TP) -> int:
-        """Most records in a run of this partition."""
-        return CHANGELOG_RUN if tp.topic in self.app.changelogs else self.app.settings.batch_max
+        """Most records in a run of this partition.
+
+        While an agent is behind, its partitions get runs in proportion to what is left of them: topics that were
+        written together are then read together, instead of the short ones first.
+        """
+        if tp.topic in self.app.changelogs:
+            return CHANGELOG_RUN
+        most, reader = self.app.settings.batch_max, self.app.reader_of(tp.topic)
+        left = {other: self._left(other) for other in self.ledger.partitions}
+        furthest = max((n for other, n in left.items() if self.app.reader_of(other.topic) is reader), default=0)
+        if furthest <= most or tp not in left:
+            return most
+        return max(most * left[tp] // furthest, 1)
+
+    def _left(self, tp: TP) -> int:
+        """Records of a partition that are known to wait."""
+        return max((self.highwater(tp) or 0) - self.ledger.partitions[tp].next_offset, 0)
 
     # -- fetch and hand over
 
@@ -152,14 +203,15 @@ class EngineConsumer(driver.Consumer):
                 continue
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             if tp.topic in self.app.changelogs:
-                await self._deliver(self.app.changelog_run(tp, records, generation))
+                if not await self._starts_late(tp, records[0].offset):
+                    await self.callback(self.app.changelog_run(tp, records, generation))
                 continue
             ledger = self.ledger.partitions.get(tp)
             if ledger is None:
                 continue
             verdict, fresh = ledger.judge(records)
             if verdict is Verdict.DELIVER:
-                await self._deliver(ledger.deliver(tp, fresh, generation))
+                await self.callback(ledger.deliver(tp, fresh, generation))
             elif verdict is Verdict.FETCH_AGAIN:
                 self.gap_probes += 1
                 self.app.observer.gap_probed(tp.topic, tp.partition)
@@ -171,8 +223,24 @@ class EngineConsumer(driver.Consumer):
                 )
                 await self.seek_wait({tp: ledger.next_offset})
 
-    async def _deliver(self, run: Any) -> None:
-        await self.wait_first(self.callback(run), self.suspend_flow.wait())
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Move partitions to offsets."""
+        self._changelog_starts.update(
+            {tp: o for tp, o in partitions.items() if tp.topic in self.app.changelogs}
+        )
+        await super().seek_wait(partitions)
+
+    async def _starts_late(self, tp: TP, first: int) -> bool:
+        """Whether the first records of a changelog after a seek begin behind it; then they are fetched again, once.
+
+        A fetch of before may have been dropped meanwhile. Behind its first run a changelog is read without drops,
+        and holes of compaction are everywhere, so that is the only place to doubt.
+        """
+        start = self._changelog_starts.pop(tp, None)
+        if start is None or first <= start:
+            return False
+        await super().seek_wait({tp: start})
+        return True
 
     # -- acknowledge and commit
 

@@ -50,8 +50,6 @@ class PartitionLedger:
         """Records in ``runs``."""
         self.acked = 0
         """Records of them that are done."""
-        self.open_runs = 0
-        """Runs that are not done."""
         self.replay_left = replay_left
         self.probed: int | None = None
         """Offset at which a hole was seen once."""
@@ -78,7 +76,6 @@ class PartitionLedger:
         run = RunMessage(tp, records, generation, self, replay=self.replay_left > 0)
         self.replay_left = max(self.replay_left - len(records), 0)
         self.runs.append(run)
-        self.open_runs += 1
         self.uncommitted += len(records)
         self.next_offset = run.offset + 1
         return run
@@ -86,7 +83,6 @@ class PartitionLedger:
     def done(self, run: RunMessage) -> None:
         """A run's effects are acknowledged."""
         run.done = True
-        self.open_runs -= 1
         self.acked += len(run.records)
 
     def committable(self) -> int | None:
@@ -138,12 +134,16 @@ class Ledger:
             self.partitions[tp] = PartitionLedger(offset, 0 if ours else self._replay_window)
 
     def has_room(self, tp: TP) -> bool:
-        """Whether one more run may be handed over; True for partitions that are not kept here."""
+        """Whether one more run may be handed over; True for partitions that are not kept here.
+
+        Counted in records: many small runs may be under way where few large ones may.
+        """
         ledger = self.partitions.get(tp)
         if ledger is None:
             return True
+        being_done = ledger.uncommitted - ledger.acked
         return (
-            ledger.open_runs < self._max_open_runs
+            being_done + self._batch_max <= self._max_open_runs * self._batch_max
             and ledger.uncommitted + self._batch_max <= self._replay_window
         )
 

@@ -78,8 +78,8 @@ class EngineRecovery(Recovery):
 
     def _apply(self, run: Any) -> None:
         tp = run.tp
-        if tp not in self.active_tps:
-            return
+        if tp not in self.active_tps or run.generation_id != self.app.consumer_generation_id:
+            return  # of before a rebalance: what lies before it may not have been read
         seen = self.active_offsets[tp]
         records = run.records
         if seen is not None and records[0].offset <= seen:

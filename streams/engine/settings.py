@@ -62,7 +62,7 @@ class EngineSettings:
     batch_max: int = 500
     """Records in a run, at most: the longest time an agent holds the event loop."""
     max_open_runs: int = 4
-    """Runs of one partition whose effects may be under way at the same time."""
+    """Full runs of one partition whose effects may be under way at the same time; more of them if they are small."""
     fetch_max_wait_ms: int = 100
     fetch_max_bytes: int = 2 << 20
     """Of one partition in one fetch."""
