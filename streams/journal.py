@@ -29,7 +29,7 @@ class FactRecord(NamedTuple):
     """A fact as the journey agent reads it."""
 
     kind: str
-    """Topic kind: ``touchpoints``, ``leads`` or ``deals``."""
+    """Topic kind: ``touchpoints``, ``leads`` or ``deals``; ``spend`` for costs, which belong to no account."""
     identity: str
     """``<source>:<event_id>``."""
     message: Group[Any]

@@ -27,7 +27,7 @@ class Timing:
 
     tick_ms: int = 1_000
     idle_ms: int = 30_000
-    replay_window: int = 4_000
+    replay_window: int = 2_000
     settle_each: bool = False
     too_late_ms: int | None = None
     late_after_ms: int | None = 3_600_000

@@ -50,7 +50,7 @@ def build_worker(settings: Settings, journal_partitions: int) -> Worker:
         Timing(
             tick_ms=settings.worker.tick_ms,
             idle_ms=round(settings.worker.source_idle_s * 1000),
-            replay_window=engine.replay_window,
+            replay_window=engine.max_open_runs * engine.batch_max,
         ),
     )
     metrics = Metrics(service.ingest.tables.channels.channels)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from revenue_core.channels import ChannelTables
 from schemas.errors import Rejected
 from schemas.inbound import digest
-
-from revenue_core.channels import ChannelTables
 from streams import translate
 from streams.agents import coordinator
 from streams.effects import Effects, Headers, Output, Record, Run, StatelessHandler, TableView
@@ -95,7 +94,7 @@ class IngestHandler(StatelessHandler):
         source, event_id, content = event["source"], event["event_id"], digest(event)
         if event["type"] == SPEND:
             key = f"s:{event['channel']}"
-            value = encode_fact(kind, event, content, record.timestamp, ids)
+            value = encode_fact(SPEND, event, content, record.timestamp, ids)
         elif kind == "touchpoints":
             key = translate.native_key(kind, ids)
             touch = translate.touch(event, self.tables.channels)

@@ -28,6 +28,7 @@ from streams.agents.rows import Moment, RowWriter
 from streams.agents.totals import partial
 from streams.effects import Effects, Headers, Record, Run, TableView
 from streams.journal import FactRecord, Settle, Tick, decode
+from streams.topology import SOURCES
 
 PARTITION_KEY = b"\0P"
 METRIC_PREFIX = b"\0M"
@@ -158,7 +159,7 @@ class JourneyRun:
             return
         entry = decode(record.value)
         if isinstance(entry, FactRecord):
-            if record.key is not None:
+            if record.key is not None and entry.kind in SOURCES:  # spend waits for its agent
                 self._fact(record.key, entry, record)
         elif isinstance(entry, Tick):
             self._settle_touched()

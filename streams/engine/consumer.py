@@ -148,7 +148,9 @@ class EngineConsumer(driver.Consumer):
             return CHANGELOG_RUN
         most, reader = self.app.settings.batch_max, self.app.reader_of(tp.topic)
         left = {other: self._left(other) for other in self.ledger.partitions}
-        furthest = max((n for other, n in left.items() if self.app.reader_of(other.topic) is reader), default=0)
+        furthest = max(
+            (n for other, n in left.items() if self.app.reader_of(other.topic) is reader), default=0
+        )
         if furthest <= most or tp not in left:
             return most
         return max(most * left[tp] // furthest, 1)
