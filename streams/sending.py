@@ -27,6 +27,8 @@ from streams.topics import BrokerUnreachable
 IN_FLIGHT = 2_000
 """Messages sent and not yet acknowledged, at most."""
 SAVED_EVERY = 1_000
+PATIENCE_S = 30.0
+"""How long the cluster may stay silent. The client itself would try for ever: it is idempotent."""
 _HEAD_BYTES = 65_536
 _SILENT = (KafkaConnectionError, KafkaTimeoutError, RequestTimedOutError)
 
@@ -180,27 +182,27 @@ class Sender:
         state: State,
         letters: DeadLetters,
         rate: float | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.producer, self.brokers, self.rate = producer, brokers, rate
+        self.patience_s = patience_s
         self.state, self.letters = state, letters
         self.report = Report()
-        self._open: deque[tuple[Outgoing, Awaitable[Any] | None]] = deque()
+        self._open: deque[tuple[Outgoing, asyncio.Future[Any] | None]] = deque()
         self._began = 0.0
         self._settled = 0
 
     async def send(self, item: Outgoing) -> None:
         """Take one line; waits for the rate and for room. Raises BrokerUnreachable or SendFailed."""
         self.report.lines += 1
-        future: Awaitable[Any] | None = None
+        future: asyncio.Future[Any] | None = None
         if item.rejected is None:
             await self._pace()
-            try:
-                future = await self.producer.send(item.topic, item.line.message, item.key)
-            except KafkaError as error:
-                raise self._failure(item, error) from error
+            sending = self.producer.send(item.topic, item.line.message, item.key)
+            future = await self._answer(item, sending)
             self.report.sent += 1
         self._open.append((item, future))
-        while len(self._open) >= IN_FLIGHT:
+        while self._open and (len(self._open) >= IN_FLIGHT or self._first_is_answered()):
             await self._settle()
 
     async def finish(self) -> None:
@@ -218,13 +220,27 @@ class Sender:
         if due > now:
             await asyncio.sleep(due - now)
 
+    def _first_is_answered(self) -> bool:
+        future = self._open[0][1]
+        return future is None or future.done()
+
+    async def _answer(self, item: Outgoing, awaited: Awaitable[Any]) -> Any:
+        """What the client answers. Raises BrokerUnreachable or SendFailed."""
+        try:
+            async with asyncio.timeout(self.patience_s):
+                return await awaited
+        except TimeoutError:
+            raise BrokerUnreachable(self.brokers, f"no answer within {self.patience_s:g} s") from None
+        except _SILENT as error:
+            raise BrokerUnreachable(self.brokers, error) from error
+        except KafkaError as error:
+            where = f"{item.line.file} line {item.line.number}"
+            raise SendFailed(f"{where}: {item.topic} does not take it: {error!r}") from error
+
     async def _settle(self) -> None:
         item, future = self._open[0]
         if future is not None:
-            try:
-                await future
-            except KafkaError as error:
-                raise self._failure(item, error) from error
+            await self._answer(item, future)
         elif item.rejected is not None:
             self.letters.write(item.line, item.rejected)
             self.report.refused[item.rejected.code] += 1
@@ -233,13 +249,6 @@ class Sender:
         self._settled += 1
         if self._settled % SAVED_EVERY == 0:
             self.state.save()
-
-    def _failure(self, item: Outgoing, error: KafkaError) -> Exception:
-        if isinstance(error, _SILENT):
-            return BrokerUnreachable(self.brokers, error)
-        return SendFailed(
-            f"{item.line.file} line {item.line.number}: {item.topic} does not take it: {error!r}"
-        )
 
 
 async def send_files(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.options import BrokersOption, ConfigOption, JsonOption, settings_from
-from streams.cli.output import print_json, print_table
+from streams.cli.output import print_json, print_table, quiet_clients
 
 if TYPE_CHECKING:
     from streams.letters import Group, Letter
@@ -54,6 +54,7 @@ def list_(
     """Count dead letters by code, with the last one of each; with --code show them one by one."""
     from streams.letters import from_file, groups
 
+    quiet_clients()
     letters = from_file(file) if file is not None else asyncio.run(_read(settings_from(config, brokers)))
     if code is not None:
         letters = [letter for letter in letters if letter.code == code]

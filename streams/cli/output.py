@@ -51,6 +51,13 @@ def print_table(
     console().print(table)
 
 
+def quiet_clients() -> None:
+    """Keep Kafka clients from talking on stderr: the error that ends the command says what matters."""
+    import logging
+
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+
+
 @contextmanager
 def progress(description: str, total: float | None) -> Iterator[Advance]:
     """A progress bar on stderr while the block runs; yields how to advance it.

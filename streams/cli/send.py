@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ import typer
 
 from streams.cli.exits import Failure, InvalidInput
 from streams.cli.options import BrokersOption, ConfigOption, JsonOption, settings_from
-from streams.cli.output import Advance, print_json, progress
+from streams.cli.output import Advance, print_json, progress, quiet_clients
 
 if TYPE_CHECKING:
     from streams.sending import Report, Target
@@ -28,6 +29,7 @@ tail -f events.ndjson | headwater send - --topic touchpoints
 
 headwater send export.ndjson --topic touchpoints --format segment --json
 """
+STOP_S = 5.0
 
 
 def send(
@@ -67,6 +69,7 @@ def send(
     if state is not None and not resumable(files):
         raise typer.BadParameter("standard input cannot be resumed", param_hint="--state")
     settings = settings_from(config, brokers)
+    quiet_clients()
     began = perf_counter()
     sizes = [Path(file).stat().st_size for file in files if file != "-" and Path(file).exists()]
     with progress("sending", sum(sizes) if len(sizes) == len(files) else None) as advance:
@@ -120,7 +123,9 @@ async def _send(
             f"no source topic takes {error.args[0]} in format {form}: configure one under topics.{error.args[0]}"
         ) from None
     finally:
-        await producer.stop()
+        # stopping waits for what is under way; after a failure nothing of that is going to arrive
+        with suppress(TimeoutError):
+            await asyncio.wait_for(producer.stop(), STOP_S)
 
 
 async def _targets(settings: Settings, form: str) -> dict[str, Target]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.options import BrokersOption, ConfigOption, JsonOption, settings_from
-from streams.cli.output import console, print_json_line
+from streams.cli.output import console, print_json_line, quiet_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,7 @@ def tail(
     nothing: no consumer group is joined.
     """
     settings = settings_from(config, brokers)
+    quiet_clients()
     show = _show_json if json_output else _pretty()
     try:
         asyncio.run(_tail(settings, topic, count, from_beginning, follow, show))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from streams.cli.exits import FAILURE, INVALID
 from streams.embedded import EmbeddedBroker
+from streams.files import read_lines
+from streams.sending import DeadLetters, Sender, State, outgoing, targets
+from streams.settings import Settings, context
+from streams.topics import BrokerUnreachable
 from tests.conftest import Broker
 
 KINDS = ("touchpoints", "leads", "deals")
@@ -129,12 +136,14 @@ def test_topics_that_are_missing_are_named_and_not_created(
 
 def test_tail_shows_the_last_messages_and_follows(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
     where = created(embedded_broker, tmp_path, "")
-    (tmp_path / "touchpoints.ndjson").write_text("".join(view(number) + "\n" for number in range(20)))
-    assert headwater("send", "touchpoints.ndjson", *where, "--rate", "200", folder=tmp_path).returncode == 0
+    # one key, so one partition: messages of one millisecond have no order between partitions
+    content = "".join(view(number, account_id="A") + "\n" for number in range(20))
+    (tmp_path / "touchpoints.ndjson").write_text(content)
+    assert headwater("send", "touchpoints.ndjson", *where, folder=tmp_path).returncode == 0
     last = headwater("tail", "touchpoints", *where, "-n", "3", "--json", folder=tmp_path).stdout.splitlines()
-    assert [json.loads(line)["key"] for line in last] == ["v17", "v18", "v19"]
+    assert [json.loads(line)["value"]["event_id"] for line in last] == ["e17", "e18", "e19"]
     pretty = headwater("tail", "touchpoints", *where, "-n", "1", folder=tmp_path).stdout
-    assert "v19" in pretty.splitlines()[0] and '"event_id": "e19"' in pretty
+    assert pretty.splitlines()[0].endswith("A") and '"event_id": "e19"' in pretty
     command = [
         sys.executable,
         "-m",
@@ -150,7 +159,7 @@ def test_tail_shows_the_last_messages_and_follows(embedded_broker: EmbeddedBroke
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["key"] == "v19"
+        assert json.loads(process.stdout.readline())["value"]["event_id"] == "e19"
         headwater("send", "-", "--topic", "touchpoints", *where, folder=tmp_path, given=view(99))
         assert json.loads(process.stdout.readline())["key"] == "v99"
         process.send_signal(signal.SIGINT)
@@ -163,3 +172,34 @@ def test_dead_letters_of_a_cluster_without_any_are_none(
     where = created(embedded_broker, tmp_path, "")
     done = headwater("dead-letters", "list", *where, folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "No dead letters.\n"), done.stderr
+
+
+async def test_a_broker_that_falls_silent_ends_the_send_and_what_was_acknowledged_is_known(
+    embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    created(embedded_broker, tmp_path, "")
+    file = tmp_path / "touchpoints.ndjson"
+    file.write_text("".join(view(number) + "\n" for number in range(20)))
+    settings, path = Settings(), tmp_path / "state.json"
+    goals, lines = targets(settings, "native"), list(read_lines(str(file)))
+    producer = AIOKafkaProducer(bootstrap_servers=embedded_broker.address, enable_idempotence=True)
+    await producer.start()
+    try:
+        with DeadLetters(tmp_path / "letters", resumed=False) as letters:
+            state = State(path)
+            state.begin(str(file))
+            sender = Sender(producer, embedded_broker.address, state, letters, patience_s=2)
+            items = list(outgoing(lines, goals, context(settings)))
+            for item in items[:10]:
+                await sender.send(item)
+            await sender.finish()
+            embedded_broker.kill()
+            with pytest.raises(BrokerUnreachable, match="no answer within 2 s"):
+                for item in items[10:]:
+                    await sender.send(item)
+                await sender.finish()
+            state.save()
+    finally:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(producer.stop(), 1)
+    assert State(path).begin(str(file)) == 10

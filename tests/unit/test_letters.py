@@ -15,7 +15,7 @@ from streams.effects import Run
 from streams.files import dead_letter
 from streams.letters import NoDeadLetters, from_file, from_record, groups
 from streams.memory.log import MemoryRecord
-from streams.reading import Received, readable
+from streams.reading import Received, in_order, readable
 
 
 def written(folder: Path) -> Path:
@@ -74,6 +74,11 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str) -> No
 )
 def test_values_are_shown_as_json_text_or_base64(value: bytes | None, read: object) -> None:
     assert readable(value) == read
+
+
+def test_records_of_several_partitions_are_ordered_by_time() -> None:
+    records = [Received("t", partition, 0, at, None, None, ()) for partition, at in ((0, 3), (1, 1), (2, 2))]
+    assert [record.partition for record in sorted(records, key=in_order)] == [1, 2, 0]
 
 
 def test_the_list_counts_by_code(tmp_path: Path) -> None:
