@@ -135,8 +135,8 @@ FIRST_VISITS = (
 )  # fmt: skip
 """Where strangers come from; an entry that stands more often is more frequent."""
 LATER_VISITS = (
-    *(DIRECT,) * 8, Entry("", NEWSLETTER), Entry("", NEWSLETTER, "mc_cid"), Entry(GOOGLE),
-    Entry(GOOGLE, SEARCH_AD, "gclid"), Entry("", RETARGETING, "dclid"), *_ASSISTANTS[:2],
+    *(DIRECT,) * 8, *(Entry("", NEWSLETTER), Entry("", NEWSLETTER, "mc_cid"), Entry("", RETARGETING, "dclid")) * 2,
+    Entry(GOOGLE), *_SEARCH, *_ASSISTANTS, _PAID[0], _PAID[3], *_SOCIAL[:2], *_REFERRALS, _REST[0], _REST[2],
 )  # fmt: skip
 """Where those who know the product come from."""
 

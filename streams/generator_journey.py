@@ -5,88 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from streams.generator_data import (
-    ADS,
-    ASSETS,
-    BROWSERS,
-    CLOSERS,
-    CRM_OF_PIPELINE,
-    CURRENCIES,
-    DISQUALIFIED_REASONS,
-    EMPLOYEES,
-    EVENTS,
-    FIRST_NAMES,
-    LAST_NAMES,
-    LATE_PAGES,
-    LATER_VISITS,
-    LOST_REASONS,
-    NEWSLETTERS,
-    PRODUCTS,
-    ROLES,
-    SDRS,
-    SEGMENT_FROM,
-    SITE,
-    WEBINARS,
-    YEN_PER_UNIT,
-    Entry,
-)
+from streams import generator_data as data
+from streams.generator_cast import CLOSED, STAGES, Company, Contact, Deal, found
+from streams.generator_data import Entry
 from streams.generator_world import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Fields, World, day_text
-
-STAGES = {
-    "default": ("lead_capture", "qualification", "meeting_scheduled", "contract_sent"),
-    "hubspot": (
-        "appointmentscheduled", "qualifiedtobuy", "presentationscheduled", "decisionmakerboughtin", "contractsent",
-    ),
-}  # fmt: skip
-"""The open stages of the shipped pipelines, in order."""
-CLOSED: dict[str, tuple[Fields, Fields]] = {
-    "default": ({"stage": "closed"}, {"status": "lost"}),
-    "hubspot": ({"stage": "closedwon"}, {"stage": "closedlost"}),
-}
-"""How each pipeline says won, and lost."""
-
-
-@dataclass(slots=True)
-class Contact:
-    """A person with a browser. Until ``known``, only the browser is seen."""
-
-    contact_id: str
-    email: str
-    anonymous_id: str
-    browser: str
-    role: str
-    known: bool = False
-
-
-@dataclass(slots=True)
-class Deal:
-    """An open or closed deal; ``amount`` is in whole major units."""
-
-    deal_id: str
-    pipeline: str
-    amount: int
-    stage: int = 0
-    """Position in the pipeline's open stages."""
-
-
-@dataclass(slots=True)
-class Company:
-    """The buyer, as the CRM knows it."""
-
-    account_id: str
-    name: str
-    domain: str
-    industry: str
-    employees: int
-    currency: str
-
-
-def found(world: World) -> Company:
-    """A new company."""
-    name, industry = world.next_company()
-    slug = name.lower().replace(" ", "-")
-    currency = world.pick(CURRENCIES)
-    return Company(slug, name, f"{slug}.example", industry.name, world.pick(EMPLOYEES), currency)
 
 
 @dataclass(slots=True)
@@ -106,7 +28,7 @@ class Journey:
     def __post_init__(self) -> None:
         self.company = found(self.world)
         self.pipeline = self.world.pick(("default", "hubspot"))
-        self.sdr, self.closer = self.world.pick(SDRS), self.world.pick(CLOSERS)
+        self.sdr, self.closer = self.world.pick(data.SDRS), self.world.pick(data.CLOSERS)
         self.wait(0, 1)
 
     # Time
@@ -131,14 +53,16 @@ class Journey:
     def meet(self) -> Contact:
         """A person who has not been here before, still anonymous."""
         world = self.world
-        first, last = divmod(world.whole(0, len(FIRST_NAMES) * len(LAST_NAMES) - 1), len(LAST_NAMES))
-        name = f"{FIRST_NAMES[first]}.{LAST_NAMES[last]}"
+        first, last = divmod(
+            world.whole(0, len(data.FIRST_NAMES) * len(data.LAST_NAMES) - 1), len(data.LAST_NAMES)
+        )
+        name = f"{data.FIRST_NAMES[first]}.{data.LAST_NAMES[last]}"
         contact = Contact(
             world.next_id("contact"),
             f"{name}@{self.company.domain}",
             world.next_id("visitor"),
-            world.pick(BROWSERS),
-            world.pick(ROLES),
+            world.pick(data.BROWSERS),
+            world.pick(data.ROLES),
         )
         if all(contact.email != other.email for other in self.contacts):
             self.contacts.append(contact)
@@ -153,10 +77,10 @@ class Journey:
     def fill_in(self, contact: Contact) -> None:
         """The person gives their address for something and is no longer anonymous."""
         world = self.world
-        kind, content = world.pick((
-            ("form_submit", world.pick(ASSETS)), ("download", world.pick(ASSETS)), ("webinar", world.pick(WEBINARS)),
-        ))  # fmt: skip
-        self._touch(kind, contact, {"url": f"{SITE}/resources/{content}", "content_id": content}, web=True)
+        kind = world.pick(("form_submit", "download", "webinar"))
+        content = world.pick(data.WEBINARS if kind == "webinar" else data.ASSETS)
+        fields = {"url": f"{data.SITE}/resources/{content}", "content_id": content}
+        self._touch(kind, contact, fields, web=True)
         self.now += world.whole(2, 20) * SECOND_MS
         first_known = not any(other.known for other in self.contacts)
         contact.known = True
@@ -174,7 +98,7 @@ class Journey:
 
     def _describe_company(self) -> None:
         company = self.company
-        segment = next(name for least, name in SEGMENT_FROM if company.employees >= least)
+        segment = next(name for least, name in data.SEGMENT_FROM if company.employees >= least)
         self.now += self.world.whole(1, 30) * SECOND_MS
         self._lead_event(
             "account_updated",
@@ -199,12 +123,12 @@ class Journey:
             query = f"{query}&{click}" if query else click
         for _ in range(1 + int(world.draw() ** 2 * 4)):
             path, title = world.pick(pages)
-            url = f"{SITE}{path}?{query}" if query else SITE + path
+            url = f"{data.SITE}{path}?{query}" if query else data.SITE + path
             fields: Fields = {"session_id": session, "url": url, "title": title}
             if referrer:
                 fields["referrer"] = referrer
             self._touch("page_view", contact, fields, web=True)
-            referrer, query = SITE + path, ""
+            referrer, query = data.SITE + path, ""
             self.now += int(world.between(15, 240) * SECOND_MS)
 
     def nurture(self, rounds: int) -> None:
@@ -218,40 +142,43 @@ class Journey:
         if what < 0.4:
             self._read_newsletter(contact)
         elif what < 0.62:
-            self.visit(contact, LATER_VISITS, LATE_PAGES)
+            self.visit(contact, data.LATER_VISITS, data.LATE_PAGES)
         elif what < 0.76:
             self._meet_ad(contact)
         elif what < 0.84:
-            webinar = world.pick(WEBINARS)
+            webinar = world.pick(data.WEBINARS)
             self._touch("webinar", contact, {"content_id": webinar, "team": "marketing", "campaign": webinar})
         elif what < 0.92:
-            asset = world.pick(ASSETS)
-            fields = {"url": f"{SITE}/resources/{asset}", "content_id": asset}
+            asset = world.pick(data.ASSETS)
+            fields = {"url": f"{data.SITE}/resources/{asset}", "content_id": asset}
             self._touch("download", contact, fields, web=True)
         elif what < 0.97:
             self._touch(
-                "chat", contact, {"url": f"{SITE}/pricing", "rep_id": self.sdr, "team": "sales"}, web=True
+                "chat",
+                contact,
+                {"url": f"{data.SITE}/pricing", "rep_id": self.sdr, "team": "sales"},
+                web=True,
             )
         else:
-            fields = {"campaign": world.pick(EVENTS), "team": "marketing"}
+            fields = {"campaign": world.pick(data.EVENTS), "team": "marketing"}
             self._touch("event_attended", contact, fields)
 
     def _read_newsletter(self, contact: Contact) -> None:
-        name = self.world.pick(NEWSLETTERS)
+        name = self.world.pick(data.NEWSLETTERS)
         fields = {
             "utm_source": "newsletter", "utm_medium": "email", "utm_campaign": name, "team": "marketing",
         }  # fmt: skip
         self._touch("email_open", contact, fields)
         if self.world.chance(0.5):
             self.now += self.world.whole(5, 90) * SECOND_MS
-            self._touch("email_click", contact, {**fields, "url": f"{SITE}/blog/{name}"})
+            self._touch("email_click", contact, {**fields, "url": f"{data.SITE}/blog/{name}"})
             self.now += SECOND_MS
             landing = Entry("", f"utm_source=newsletter&utm_medium=email&utm_campaign={name}")
-            self.visit(contact, (landing,), LATE_PAGES)
+            self.visit(contact, (landing,), data.LATE_PAGES)
 
     def _meet_ad(self, contact: Contact) -> None:
         """Seen once or twice, clicked more often than real ads are."""
-        world, ad = self.world, self.world.pick(ADS)
+        world, ad = self.world, self.world.pick(data.ADS)
         fields: Fields = {
             "utm_source": ad.source, "utm_medium": ad.medium, "utm_campaign": ad.campaign, "team": "marketing",
         }  # fmt: skip
@@ -265,16 +192,16 @@ class Journey:
             fields |= {"cost": f"{world.between(1, 9):.2f}", "currency": "EUR"}
             self._touch("ad_click", contact, fields, web=True)
             self.now += 2 * SECOND_MS
-            self.visit(contact, (Entry(),), LATE_PAGES)
+            self.visit(contact, (Entry(),), data.LATE_PAGES)
 
     def ask_for_demo(self, *, answered: bool) -> None:
         """High intent; ``answered`` says whether sales calls back within the day and meets them."""
         contact = self.contact()
-        self.visit(contact, LATER_VISITS, LATE_PAGES)
-        fields = {"url": f"{SITE}/demo", "title": "Book a demo", "content_id": "demo-form"}
+        self.visit(contact, data.LATER_VISITS, data.LATE_PAGES)
+        fields = {"url": f"{data.SITE}/demo", "title": "Book a demo", "content_id": "demo-form"}
         self._touch("demo_request", contact, fields, web=True)
         if answered:
-            self.soon(0.2, 9)
+            self.soon(0.2, 3)
             self._outbound("call_attempt", contact)
             self._meeting(contact)
 
@@ -292,7 +219,7 @@ class Journey:
         contact, answer = self.contact(), self.world.draw()
         if answer < 0.4:
             self._outbound("email_sent", contact)
-            self.soon(1, 20)
+            self.wait(0.5, 3)
             self.reply(contact)
         elif answer < 0.75:
             self._outbound("call_attempt", contact)
@@ -306,7 +233,7 @@ class Journey:
         """A mail comes back, and sales answers it within hours."""
         contact = contact or self.contact()
         self._sales_touch("email_reply", contact)
-        self.soon(0.2, 6)
+        self.soon(0.2, 3)
         self._outbound("email_sent", contact)
 
     def _meeting(self, contact: Contact) -> None:
@@ -330,7 +257,7 @@ class Journey:
         self.now += self.world.whole(10, 300) * SECOND_MS
         self.leads.append(self.world.next_id("lead"))
         fields = {"contact_id": contact.contact_id, "email": contact.email}
-        fields["crm_source"] = CRM_OF_PIPELINE[self.pipeline]
+        fields["crm_source"] = data.CRM_OF_PIPELINE[self.pipeline]
         self._lead("lead_created", fields)
 
     def qualify(self, level: str) -> None:
@@ -347,7 +274,7 @@ class Journey:
     def disqualify(self) -> None:
         """The lead leads nowhere."""
         self.now += self.world.whole(1, 40) * MINUTE_MS
-        self._lead("lead_disqualified", {"reason": self.world.pick(DISQUALIFIED_REASONS)})
+        self._lead("lead_disqualified", {"reason": self.world.pick(data.DISQUALIFIED_REASONS)})
 
     # Deals
 
@@ -357,13 +284,13 @@ class Journey:
         self.now += world.whole(10, 90) * MINUTE_MS
         amount = int(1_500 + self.company.employees**0.6 * world.between(60, 700)) // 50 * 50
         if self.company.currency == "JPY":
-            amount *= YEN_PER_UNIT
+            amount *= data.YEN_PER_UNIT
         self.deal = Deal(world.next_id("deal"), pipeline, amount)
         self._patch({
             "pipeline": pipeline, "stage": STAGES[pipeline][0], **self._money(amount),
-            "name": f"{self.company.name}: {world.pick(PRODUCTS)}", "owner_id": self.closer,
+            "name": f"{self.company.name}: {world.pick(data.PRODUCTS)}", "owner_id": self.closer,
             "lead_ids": list(self.leads), "contact_ids": [c.contact_id for c in self.contacts if c.known],
-            "crm_source": CRM_OF_PIPELINE[pipeline],
+            "crm_source": data.CRM_OF_PIPELINE[pipeline],
             "expected_close_date": day_text(self.now // DAY_MS + world.whole(40, 90)),
         })  # fmt: skip
 
@@ -402,7 +329,7 @@ class Journey:
         """The deal is off."""
         _, lost = CLOSED[self._deal().pipeline]
         self.now += 5 * MINUTE_MS
-        self._patch(lost | {"lost_reason": self.world.pick(LOST_REASONS)})
+        self._patch(lost | {"lost_reason": self.world.pick(data.LOST_REASONS)})
 
     def reopen(self) -> None:
         """The closed deal is open again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from streams.generator_cast import Contact
 from streams.generator_data import (
     ADS,
     ARTICLES,
@@ -13,7 +14,7 @@ from streams.generator_data import (
     PAGES,
     SITE,
 )
-from streams.generator_journey import Contact, Journey
+from streams.generator_journey import Journey
 from streams.generator_world import DAY_MS, World
 
 Story = Callable[[Journey], None]
