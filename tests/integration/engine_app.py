@@ -94,7 +94,10 @@ def observer() -> Observer:
     def gap(topic: str, partition: int) -> None:
         say(event="gap", topic=topic, partition=partition)
 
-    return Observer(recovery=recovery, ready=ready, gap_probed=gap)
+    def foreign(topic: str, partition: int) -> None:
+        say(event="foreign", topic=topic, partition=partition)
+
+    return Observer(recovery=recovery, ready=ready, gap_probed=gap, foreign_write=foreign)
 
 
 def main() -> int:
@@ -103,14 +106,16 @@ def main() -> int:
     )
     if "SLOW" in ENV:
         slow_broker(float(ENV["SLOW"]))
+    session_ms = int(ENV.get("SESSION_MS", "6000"))
     settings = EngineSettings(
         app_id=ENV["APP"],
         brokers=ENV["BROKER"],
         data_dir=ENV["DATA"],
         client_id=ENV["CLIENT"],
-        session_timeout_ms=int(ENV.get("SESSION_MS", "6000")),
+        session_timeout_ms=session_ms,
         heartbeat_interval_ms=1000,
-        rebalance_timeout_ms=6000,
+        rebalance_timeout_ms=session_ms,
+        request_timeout_ms=max(session_ms, 40_000),
         commit_interval_ms=int(ENV.get("COMMIT_MS", "200")),
         batch_max=int(ENV.get("BATCH", "100")),
         assignment_deadline_s=float(ENV.get("DEADLINE", "60")),

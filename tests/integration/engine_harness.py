@@ -61,6 +61,14 @@ class Worker:
     def terminate(self) -> int:
         return self.end(signal.SIGTERM)
 
+    def freeze(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def exit_code(self) -> int | None:
         return None if self.process is None else self.process.poll()
 
@@ -192,7 +200,8 @@ class Job:
     async def table(self) -> dict[bytes, int]:
         """Counts per key as the changelog has them."""
         records = await self.read(self.changelog, INPUT_PARTITIONS)
-        return {record.key: int(record.value.split()[0]) for record in records}
+        last = {record.key: record.value for record in records}
+        return {key: int(value.split()[0]) for key, value in last.items() if value is not None}
 
     def true_table(self) -> dict[bytes, int]:
         return dict(Counter(b"k%d" % (number % KEYS) for number in range(self.fed)))

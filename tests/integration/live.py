@@ -45,9 +45,18 @@ class LiveWorker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> LiveWorker:
-        with self.log.open("ab") as out:
+        with self.log.open("wb") as out:  # only what this process says counts
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli.main", "worker", "--config", str(self.config), "--port", "0"],
+                [
+                    sys.executable,
+                    "-m",
+                    "streams.cli.main",
+                    "worker",
+                    "--config",
+                    str(self.config),
+                    "--port",
+                    "0",
+                ],
                 stdout=out,
                 stderr=out,
                 env={**os.environ, "PYTHONWARNINGS": "default"},
@@ -85,7 +94,9 @@ class LiveWorker:
 class Live:
     """An installation on a broker under a topic prefix."""
 
-    def __init__(self, broker: str, prefix: str, folder: Path, *, embedded: bool, partitions: int = 3) -> None:
+    def __init__(
+        self, broker: str, prefix: str, folder: Path, *, embedded: bool, partitions: int = 3
+    ) -> None:
         self.broker, self.prefix, self.folder = broker, prefix, folder
         self.embedded, self.partitions = embedded, partitions
         self.workers: list[LiveWorker] = []
@@ -133,16 +144,25 @@ class Live:
         """SIGKILL. The embedded broker never ends the session of a dead member, so this does it for it."""
         worker.end(signal.SIGKILL)
         if self.embedded:
-            await evict(self.broker, f"{self.prefix}headwater", self._client(worker))
+            await evict(self.broker, f"{self.prefix}headwater", f"{self.prefix}headwater")
 
-    def _client(self, worker: LiveWorker) -> str:
-        return "*"
+    async def until_more_credits(self, worker: LiveWorker, deadline_s: float = 60.0) -> None:
+        """Wait until this process of the worker has sent credit rows."""
+        end = time.monotonic() + deadline_s
+        while time.monotonic() < end:
+            found = await asyncio.to_thread(worker.metrics) or {}
+            if sum(v for k, v in found.items() if k[0] == "headwater_credits_emitted_total") > 0:
+                return
+            assert worker.process is not None and worker.process.poll() is None, worker.said()[-4000:]
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"no credits within {deadline_s} s; the worker said:\n{worker.said()[-4000:]}")
 
     async def until_done(self, watermark_ms: int, deadline_s: float = 90.0) -> None:
         """Wait until nothing lags and every journal partition has come to the instant."""
         end = time.monotonic() + deadline_s
         while True:
-            found = [worker.metrics() or {} for worker in self.workers if worker.process is not None]
+            running = [worker for worker in self.workers if worker.process is not None]
+            found = [await asyncio.to_thread(worker.metrics) or {} for worker in running]
             if self._done(found, watermark_ms):
                 return
             ended = [w for w in self.workers if w.process is not None and w.process.poll() is not None]

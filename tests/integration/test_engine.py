@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaProducer
 
 from streams.embedded import EmbeddedBroker
 from tests.integration.engine_harness import INPUT_PARTITIONS, Job, pids, started
-from tests.integration.kafka_local import LocalKafka
+from tests.integration.kafka_local import LocalKafka, free_port
 
 pytestmark = pytest.mark.integration
 
@@ -162,9 +163,20 @@ async def test_a_restart_reads_the_table_back(job: Job) -> None:
     assert len(pids(worker.events("assigned"))) == 2
 
 
-async def test_a_handler_that_raises_ends_the_worker_before_the_commit(job: Job) -> None:
-    from aiokafka import AIOKafkaProducer
+async def test_records_of_another_writer_in_the_changelog_are_overruled(job: Job) -> None:
+    worker = job.worker().start()
+    await job.feed(97)
+    await job.until_done()
+    async with AIOKafkaProducer(bootstrap_servers=job.broker) as zombie:
+        await zombie.send_and_wait(job.changelog, b"0 -1", key=b"k0", partition=0)
+        await zombie.send_and_wait(job.changelog, None, key=b"k4", partition=0)
+    await job.feed(97)
+    await job.until_done()
+    await job.until(lambda: worker.events("foreign"), bool)
+    await job.until(job.table, lambda table: table == job.true_table())
 
+
+async def test_a_handler_that_raises_ends_the_worker_before_the_commit(job: Job) -> None:
     async with AIOKafkaProducer(bootstrap_servers=job.broker) as producer:
         await producer.send_and_wait(job.input, b"poison", key=b"k0", partition=0)
     worker = job.worker().start()
@@ -188,3 +200,65 @@ async def test_missing_topics_are_named(job: Job) -> None:
     await job.until(worker.exit_code, lambda code: code is not None)
     assert worker.exit_code() == 1
     assert "nowhere does not exist" in worker.log()
+
+
+async def test_a_worker_waits_for_a_broker_that_is_not_there_yet(prefix: str, tmp_path: Path) -> None:
+    port = free_port()
+    job = Job(f"127.0.0.1:{port}", f"{prefix}job", tmp_path)
+    worker = job.worker().start()
+    try:
+        await job.until(lambda: "no broker at" in worker.log(), bool)
+        broker = EmbeddedBroker()
+        broker.start(port=port)
+        try:
+            await job.create_topics()
+            await job.feed(500)
+            if worker.exit_code() is not None:  # it looked between the broker and the topics
+                worker.process = None
+                worker.start()
+            await job.until_done()
+            assert await job.audit() == 0
+            assert worker.terminate() == 0
+        finally:
+            broker.stop()
+    finally:
+        job.stop_all()
+
+
+async def test_a_broker_restart_repeats_nothing_and_ends_no_worker(
+    kafka_job: Job, kafka_broker: LocalKafka
+) -> None:
+    job = kafka_job
+    worker = job.worker(BATCH="50").start()
+    await job.feed(1_000)
+    await job.until_outputs(300)
+    await asyncio.to_thread(kafka_broker.restart)
+    await job.feed(1_000)
+    await job.until_done(40.0)
+    assert worker.exit_code() is None
+    assert await job.audit() == 0
+
+
+async def test_a_frozen_worker_that_wakes_up_changes_nothing(kafka_job: Job) -> None:
+    job = kafka_job
+    first, second = job.worker(BATCH="50"), job.worker(BATCH="50")
+    first.start()
+    await job.feed(2_000)
+    await job.until(lambda: first.events("assigned"), bool)
+    first.freeze()
+    second.start()
+    await job.until(lambda: second.events("assigned"), bool)
+    await job.feed(2_000)
+    await job.until_done()
+    first.thaw()
+    await job.feed(1_000)
+    await job.until_done()
+    await job.audit()
+
+
+async def test_a_worker_that_the_group_refuses_ends(kafka_job: Job) -> None:
+    job = kafka_job
+    worker = job.worker(SESSION_MS="7200000", DEADLINE="3").start()
+    await job.until(worker.exit_code, lambda code: code is not None)
+    assert worker.exit_code() == 1
+    assert "no assignment from the consumer group" in worker.log()

@@ -96,7 +96,7 @@ def test_valid_lines_arrive_as_they_stand_and_the_rest_is_reported(
 
 def test_an_interrupted_send_goes_on_where_it_was(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
     where = created(embedded_broker, tmp_path, "")
-    (tmp_path / "touchpoints.ndjson").write_text("".join(view(number) + "\n" for number in range(300)))
+    (tmp_path / "touchpoints.ndjson").write_text("".join(view(number) + "\n" for number in range(3_000)))
     arguments = ["send", "touchpoints.ndjson", *where, "--state", "state.json", "--rate", "100"]
     command = [sys.executable, "-m", "streams.cli.main", *arguments]
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -109,9 +109,9 @@ def test_an_interrupted_send_goes_on_where_it_was(embedded_broker: EmbeddedBroke
     done_before = json.loads((tmp_path / "state.json").read_text())["files"]["touchpoints.ndjson"]["lines"]
     again = headwater(*arguments[:-2], "--json", folder=tmp_path)
     report = json.loads(again.stdout)
-    assert (report["skipped"], report["sent"]) == (done_before, 300 - done_before)
+    assert (report["skipped"], report["sent"]) == (done_before, 3_000 - done_before)
     keys = [record["key"] for record in on_topic(where, tmp_path, "", "touchpoints")]
-    assert set(keys) == {f"v{number}" for number in range(300)}
+    assert set(keys) == {f"v{number}" for number in range(3_000)}
     assert json.loads(headwater(*arguments, "--json", folder=tmp_path).stdout)["sent"] == 0
 
 

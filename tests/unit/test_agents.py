@@ -1,0 +1,185 @@
+"""The handlers beside the journey: ingest, coordinator, totals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from streams.agents.coordinator import CoordinatorHandler, report
+from streams.agents.ingest import KEPT_BYTES
+from streams.agents.totals import partial
+from streams.effects import Effects, Run
+from streams.memory.executor import MemoryTable
+from streams.memory.log import MemoryRecord
+from streams.topology import CONTROL, DEAD_LETTERS, FUNNEL, JOURNAL, PARTIALS
+from tests.builders import NOW_MS, service
+
+AT = 1_790_000_000_000
+TOUCH = {
+    "event_id": "t",
+    "type": "page_view",
+    "occurred_at": AT,
+    "account_id": "acme",
+    "email": "Ann@Acme.example",
+}
+
+
+def ingest(value: bytes | None, topic: str = "touchpoints", headers: Any = ()) -> tuple[Effects, Any]:
+    made = service()
+    record = MemoryRecord(7, 5, b"key", value, headers)
+    return made.ingest.handle(Run(topic, 2, [record], NOW_MS), MemoryTable()), made.ingest
+
+
+def of(effects: Effects, topic: str) -> list[Any]:
+    return [output for output in effects.outputs if output.topic == topic]
+
+
+def test_a_valid_event_becomes_one_journal_record_under_its_account_and_one_watermark_report():
+    effects, handler = ingest(orjson.dumps(TOUCH))
+    (record,) = of(effects, JOURNAL)
+    (control,) = of(effects, CONTROL)
+    assert record.key == b"A:acme"
+    assert orjson.loads(control.value)["w"] == AT
+    assert effects.origins == [5]
+    assert handler.counts["events_total", "touchpoints", "page_view", "ok"] == 1
+
+
+def test_an_e_mail_address_leaves_ingest_as_a_keyed_hash_and_its_domain_only():
+    effects, _ = ingest(orjson.dumps(TOUCH))
+    lead = {
+        "event_id": "l",
+        "type": "lead_created",
+        "occurred_at": AT,
+        "lead_id": "L",
+        "email": "ann@acme.example",
+    }
+    leads, _ = ingest(orjson.dumps(lead), "leads")
+    for output in (*effects.outputs, *leads.outputs):
+        assert b"ann@" not in (output.value or b"").lower()
+        assert b"ann@" not in (output.key or b"").lower()
+    (record,) = of(effects, JOURNAL)
+    assert orjson.loads(record.value)["i"]["email_domain"] == "acme.example"
+
+
+def test_what_cannot_be_used_is_a_dead_letter_with_the_original_bytes_and_the_reason():
+    effects, _ = ingest(b'{"event_id": "t"', headers=(("source", b"tracker"),))
+    (letter,) = of(effects, DEAD_LETTERS)
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value) == (b"key", b'{"event_id": "t"')
+    assert headers["source"] == b"tracker"
+    assert headers["headwater.error.code"] == b"invalid_json"
+    assert headers["__connect.errors.topic"] == b"touchpoints"
+    assert (headers["__connect.errors.partition"], headers["__connect.errors.offset"]) == (b"2", b"7")
+
+
+def test_a_huge_message_is_kept_in_part_so_that_its_dead_letter_can_be_written():
+    effects, _ = ingest(b'{"event_id": "' + b"x" * 5_000_000 + b'"}')
+    (letter,) = of(effects, DEAD_LETTERS)
+    headers = dict(letter.headers)
+    assert headers["headwater.error.code"] == b"too_large"
+    assert headers["headwater.error.cut_from_bytes"] == b"5000016"
+    assert len(letter.value) == KEPT_BYTES
+
+
+def test_a_null_value_is_ignored_and_counted():
+    effects, handler = ingest(None)
+    assert not effects.outputs
+    assert handler.counts["events_total", "touchpoints", "", "null"] == 1
+
+
+def test_a_bot_is_counted_and_is_no_fact():
+    bot = {**TOUCH, "user_agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}
+    effects, handler = ingest(orjson.dumps(bot))
+    assert not effects.outputs
+    assert handler.counts["events_total", "touchpoints", "page_view", "bot"] == 1
+
+
+def test_a_later_patch_without_account_stays_under_its_deal():
+    effects, _ = ingest(orjson.dumps({
+        "event_id": "d", "type": "deal_updated", "occurred_at": AT, "deal_id": "D", "contact_ids": ["c"],
+    }), "deals")  # fmt: skip
+    assert [output.key for output in of(effects, JOURNAL)] == [b"d:D"]
+
+
+def coordinate(handler: CoordinatorHandler, now: int, *reports: tuple[str, int]) -> list[int]:
+    """Watermarks of the ticks that a run of reports causes, one per journal partition."""
+    records = [
+        MemoryRecord(n, now, b"", report(source, 0, watermark, now).value)
+        for n, (source, watermark) in enumerate(reports)
+    ]
+    effects = handler.handle(Run(CONTROL, 0, records, now), MemoryTable())
+    return [orjson.loads(output.value)["w"] for output in effects.outputs]
+
+
+def coordinator(**timing: int) -> CoordinatorHandler:
+    made = CoordinatorHandler(2, **timing)
+    made.assigned(0, MemoryTable())
+    return made
+
+
+def test_the_watermark_is_the_least_of_the_live_sources_and_goes_to_every_journal_partition():
+    assert coordinate(coordinator(), 10_000, ("a", 500), ("b", 300)) == [300, 300]
+
+
+def test_a_silent_source_no_longer_holds_time_back():
+    handler = coordinator(idle_ms=5_000)
+    coordinate(handler, 10_000, ("a", 500), ("b", 300))
+    assert coordinate(handler, 16_000, ("a", 700)) == [700, 700]
+
+
+def test_when_all_are_silent_the_furthest_counts():
+    handler = coordinator(idle_ms=5_000)
+    coordinate(handler, 10_000, ("a", 500), ("b", 300))
+    effects = handler.interval(0, 20_000, MemoryTable())
+    assert effects is not None
+    assert {orjson.loads(output.value)["w"] for output in effects.outputs} == {500}
+
+
+def test_the_watermark_never_goes_back_and_ticks_keep_their_distance():
+    handler = coordinator(tick_ms=1_000)
+    assert coordinate(handler, 10_000, ("a", 500)) == [500, 500]
+    assert coordinate(handler, 10_500, ("a", 600)) == []
+    assert coordinate(handler, 11_000, ("b", 100)) == []
+    assert coordinate(handler, 12_000, ("b", 700)) == [600, 600]
+
+
+def test_a_new_owner_knows_what_the_old_one_knew():
+    handler, table = coordinator(), MemoryTable()
+    records = [MemoryRecord(0, 0, b"", report("a", 0, 500, 10_000).value)]
+    table.apply(handler.handle(Run(CONTROL, 0, records, 10_000), table).state)
+    successor = coordinator()
+    successor.assigned(0, table)
+    assert (successor.watermark, successor.sources) == (500, {"a/0": (500, 10_000)})
+
+
+def totals(table: MemoryTable, *partials: Any) -> list[dict[str, Any]]:
+    handler = service().totals
+    records = [MemoryRecord(n, 0, p.key, p.value) for n, p in enumerate(partials)]
+    effects = handler.handle(Run(PARTIALS, 0, records, 0), table)
+    table.apply(effects.state)
+    return [orjson.loads(o.value) for o in of(effects, FUNNEL) if o.value]
+
+
+METRIC = "stage|default|qualification"
+
+
+def test_totals_add_the_partitions_and_keep_the_latest_of_each():
+    table = MemoryTable()
+    first = totals(table, partial(METRIC, 0, 5, [2, 1, 0, 3]), partial(METRIC, 1, 9, [1, 0, 1, 1]))
+    assert [(row["reached"], row["converted"], row["lost"]) for row in first] == [(3, 1, 1)]
+    again = totals(table, partial(METRIC, 0, 7, [4, 2, 0, 5]))
+    assert [(row["reached"], row["converted"]) for row in again] == [(5, 2)]
+
+
+def test_a_partial_that_comes_again_changes_nothing():
+    table = MemoryTable()
+    totals(table, partial(METRIC, 0, 5, [2, 1, 0, 3]))
+    assert totals(table, partial(METRIC, 0, 4, [9, 9, 9, 9]), partial(METRIC, 0, 5, [2, 1, 0, 3])) == []
+
+
+def test_a_pipeline_without_deals_loses_its_rows():
+    table = MemoryTable()
+    totals(table, partial(METRIC, 0, 5, [1, 0, 0, 1]))
+    (row,) = totals(table, partial(METRIC, 0, 6, [0, 0, 0, 0]))
+    assert row["is_deleted"] == 1

@@ -1,0 +1,181 @@
+"""The journey agent's handler, record by record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from streams.effects import Effects, Run
+from streams.journal import encode_tick
+from streams.memory.executor import MemoryTable
+from streams.memory.log import MemoryRecord
+from streams.service import Service, Timing
+from streams.topology import ALERTS, CREDITS, JOURNAL, JOURNEYS
+from tests.builders import service
+
+DAY = 86_400_000
+START = 1_790_000_000_000
+RUNS = Timing(tick_ms=0, idle_ms=0, replay_window=0, late_after_ms=None)
+
+
+def journal_of(*messages: tuple[str, dict[str, Any]]) -> list[MemoryRecord]:
+    """Journal records of source messages, at offsets 0, 1, ...; bytes stand for themselves."""
+    made = service(RUNS)
+    records = []
+    for kind, message in messages:
+        if kind == JOURNAL:
+            key, value = None, encode_tick(message["w"])
+        else:
+            source = MemoryRecord(0, 0, None, orjson.dumps({"account_id": "acme", **message}))
+            effects = made.ingest.handle(Run(kind, 0, [source], START), MemoryTable())
+            (output,) = [o for o in effects.outputs if o.topic == JOURNAL]
+            key, value = output.key, output.value
+        records.append(MemoryRecord(len(records), START, key, value))
+    return records
+
+
+def touch(number: int, day: int, **fields: Any) -> tuple[str, dict[str, Any]]:
+    message = {
+        "event_id": f"t{number}",
+        "type": "page_view",
+        "occurred_at": START + day * DAY,
+        "channel": "Email",
+    }
+    return "touchpoints", {**message, **fields}
+
+
+def patch(number: int, day: int, **fields: Any) -> tuple[str, dict[str, Any]]:
+    return "deals", {
+        "event_id": f"d{number}", "type": "deal_updated", "occurred_at": START + day * DAY, "deal_id": "D", **fields,
+    }  # fmt: skip
+
+
+def tick(day: int) -> tuple[str, dict[str, Any]]:
+    return JOURNAL, {"w": START + day * DAY}
+
+
+class Owner:
+    """One process that owns the partition; the table outlives it."""
+
+    def __init__(self, table: MemoryTable, replay_window: int = 0) -> None:
+        self.service: Service = service(RUNS_WITH(replay_window))
+        self.table = table
+        self.service.journey.assigned(0, table)
+
+    def handle(self, records: list[MemoryRecord], *, state: bool = True) -> Effects:
+        """Handle a run; without ``state`` it dies before its state is written."""
+        effects = self.service.journey.handle(Run(JOURNAL, 0, records, START), self.table)
+        if state:
+            self.table.apply(effects.state)
+        return effects
+
+
+def RUNS_WITH(replay_window: int) -> Timing:  # noqa: N802 - reads as a value
+    from dataclasses import replace
+
+    return replace(RUNS, replay_window=replay_window)
+
+
+def rows(effects: Effects, topic: str) -> list[dict[str, Any]]:
+    return [orjson.loads(o.value) for o in effects.outputs if o.topic == topic and o.value]
+
+
+AMOUNTS = journal_of(
+    touch(1, 0),
+    patch(1, 1, stage="qualification", amount="100"),
+    patch(2, 2, amount="200"),
+    patch(3, 3, amount="100"),
+)
+
+
+@pytest.mark.parametrize(("window", "overtaken"), [(10, True), (0, False)])
+def test_within_the_replay_window_a_row_of_an_interrupted_run_is_overtaken(window: int, overtaken: bool):
+    """Without the window (negative control) the sink would keep the amount that was taken back."""
+    table = MemoryTable()
+    first = Owner(table)
+    first.handle(AMOUNTS[:2])
+    sent = rows(first.handle(AMOUNTS[2:3], state=False), CREDITS)
+    assert [row["amount_minor"] for row in sent] == [20_000]
+    again = rows(Owner(table, window).handle(AMOUNTS[2:]), CREDITS)
+    newest = max([*sent, *again], key=lambda row: row["version"])
+    assert (newest["amount_minor"] == 10_000) is overtaken
+
+
+def test_a_record_at_or_below_the_applied_offset_changes_nothing():
+    table = MemoryTable()
+    Owner(table).handle(AMOUNTS)
+    repeated = Owner(table, 10).handle(AMOUNTS)
+    assert not repeated.outputs
+
+
+def test_facts_of_a_run_are_answered_once_with_the_version_of_the_last():
+    effects = Owner(MemoryTable()).handle(AMOUNTS)
+    (row,) = rows(effects, CREDITS)
+    assert row["version"] == 3
+    assert row["amount_minor"] == 10_000
+    assert row["cause"] == "deals:native:d3"
+
+
+def test_partial_sums_come_before_the_accounts_and_the_partition_comes_last():
+    keys = [key for key, _ in Owner(MemoryTable()).handle(AMOUNTS).state]
+    kinds = ["sums" if k.startswith(b"\0M") else "partition" if k == b"\0P" else "account" for k in keys]
+    assert kinds == sorted(kinds, key=["sums", "account", "partition"].index)
+    assert kinds[-1] == "partition"
+
+
+def test_a_sum_that_a_torn_write_already_holds_is_not_raised_again():
+    table = MemoryTable()
+    effects = Owner(table).handle(AMOUNTS)
+    sums = [write for write in effects.state if write[0].startswith(b"\0M")]
+    table.apply(sums)  # the crash comes before the account is written
+    second = Owner(table, 10)
+    second.handle(AMOUNTS)
+    open_deals = second.service.journey.gauges()["open_deals", "default", "qualification"]
+    assert open_deals == [1]
+
+
+def test_a_tick_fires_the_timers_due_and_no_others():
+    records = journal_of(
+        touch(1, 0, type="demo_request"), touch(2, 1), touch(3, 2, type="meeting"), tick(20), tick(60), tick(90),
+    )  # fmt: skip
+    owner = Owner(MemoryTable())
+    owner.handle(records[:3])
+    early = rows(owner.handle(records[3:4]), ALERTS)
+    assert [row["kind"] for row in early] == []
+    due = rows(owner.handle(records[4:5]), ALERTS)
+    assert [row["kind"] for row in due] == ["cooled"]
+    assert not rows(owner.handle(records[5:]), ALERTS)
+
+
+def test_a_visitor_nobody_knows_is_remembered_without_answers():
+    records = journal_of(("touchpoints", {
+        "event_id": "t", "type": "page_view", "occurred_at": START, "account_id": None, "anonymous_id": "v1",
+    }))  # fmt: skip
+    effects = Owner(MemoryTable()).handle(records)
+    assert not effects.outputs
+    assert b"a:v1" in dict(effects.state)
+
+
+def test_the_trace_of_a_fact_goes_on_to_its_rows():
+    (record,) = journal_of(touch(1, 0))
+    traced = record._replace(headers=(("traceparent", b"00-trace"),))
+    effects = Owner(MemoryTable()).handle([traced])
+    (output,) = [o for o in effects.outputs if o.topic == JOURNEYS]
+    assert dict(output.headers)["traceparent"] == b"00-trace"
+
+
+def test_live_accounts_are_forgotten_beyond_the_limit_and_read_back_when_needed():
+    owner = Owner(MemoryTable())
+    owner.service.journey.live_accounts = 1
+    records = journal_of(touch(1, 0), touch(2, 1, account_id="globex"), touch(3, 2))
+    for record in records:
+        owner.handle([record])
+    assert len(owner.service.journey.slices[0].live) == 1
+    assert (
+        orjson.loads(owner.handle(journal_of(*[touch(n, n) for n in range(5)])[4:]).outputs[-1].value)[
+            "touches"
+        ]
+        == 3
+    )
