@@ -15,6 +15,7 @@ from faust.types import TP
 from streams.engine.errors import InvalidSettings, NoAssignment
 from streams.engine.executor import AgentExecutor
 from streams.engine.fastpath import use_raw_records
+from streams.engine.foreign import WriteTracker, read_keys
 from streams.engine.observer import Health, Observer
 from streams.engine.recovery import EngineTableManager
 from streams.engine.runs import RunMessage, RunSchema
@@ -52,8 +53,7 @@ class EngineApp(faust.App):
         self._joined = False
         self._complete = False
         self._unassigned_since = monotonic()
-        self._uncommitted_since: float | None = None
-        self._committed_offsets: dict[TP, int] = {}
+        self._writes = WriteTracker()
         self._ready: tuple[bool, list[str]] | None = None
         self._failing = False
         self.foreign_writes = 0
@@ -124,7 +124,6 @@ class EngineApp(faust.App):
 
     def committed(self, offsets: Mapping[TP, int]) -> None:
         """The group took these offsets."""
-        self._committed_offsets.update(offsets)
         for tp, offset in offsets.items():
             self.observer.committed(tp.topic, tp.partition, offset)
 
@@ -139,6 +138,7 @@ class EngineApp(faust.App):
     def partitions_gone(self, assigned: set[TP]) -> None:
         """A new assignment: tell the handlers which partitions are not among it."""
         owned = self._owned(assigned)
+        self._writes.clear()
         for executor in self.executors:
             executor.revoke(executor.live - owned[executor.spec.name])
 
@@ -148,7 +148,8 @@ class EngineApp(faust.App):
         for executor in self.executors:
             executor.producer = self.producer
             executor.assign(owned[executor.spec.name])
-        self._committed_offsets = {tp: part.committed for tp, part in self.consumer.ledger.partitions.items()}
+        for tp, offset in self.tables.recovery.active_offsets.items():
+            self._writes.begin(tp, offset + 1)
         self.observer.recovery(seconds, records)
 
     def _owned(self, assigned: set[TP]) -> dict[str, set[int]]:
@@ -160,10 +161,21 @@ class EngineApp(faust.App):
 
     def _advance(self, changelog: str | None, partition: int, base: int, end: int) -> None:
         assert changelog is not None
-        if not self.tables.recovery.advance(TP(changelog, partition), base, end):
+        tp = TP(changelog, partition)
+        self.tables.recovery.advance(tp, base, end)
+        foreign = self._writes.acknowledged(tp, base, end)
+        if foreign is not None:
             self.foreign_writes += 1
             self.observer.foreign_write(changelog, partition)
-            log.warning("%s/%d: another writer's records lie before offset %d", changelog, partition, base)
+            log.warning("%s/%d: another writer's records from %d to %d", changelog, partition, *foreign)
+            self.add_future(self._overrule(tp, *foreign))
+
+    async def _overrule(self, tp: TP, start: int, stop: int) -> None:
+        """Write our own values of the keys that another writer wrote."""
+        generation = self.consumer_generation_id
+        keys = await read_keys(self.settings, tp, start, stop)
+        if generation == self.consumer_generation_id and self.consumer.flow_active:
+            self.changelogs[tp.topic].overrule(tp.partition, keys)
 
     def _fail(self, error: BaseException) -> None:
         if not self._failing:

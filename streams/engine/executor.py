@@ -110,6 +110,13 @@ class AgentExecutor:
             if effects is not None:
                 self._carry_out(partition, effects, now_ms, lambda: None)
 
+    def overrule(self, partition: int, keys: Iterable[bytes]) -> None:
+        """Write the present values of keys again, after another writer's."""
+        if partition in self.live:
+            view = self.store.view(partition)
+            effects = Effects(state=[(key, view.get(key)) for key in keys])
+            self._carry_out(partition, effects, self._clock(), lambda: None)
+
     def _carry_out(self, partition: int, effects: Effects, now_ms: int, done: Callable[[], None]) -> None:
         producer, observer, name = self.producer, self._observer, self.spec.name
         assert producer is not None

@@ -41,17 +41,13 @@ class EngineRecovery(Recovery):
 
     # -- offsets
 
-    def advance(self, tp: TP, base: int, end: int) -> bool:
-        """Our own records ``base`` to ``end - 1`` are on the log. False when others lie between them and our last.
+    def advance(self, tp: TP, base: int, end: int) -> None:
+        """Our own records ``base`` to ``end - 1`` are on the log and need not be read at the next rebalance.
 
-        Then the position stays, so that the next recovery reads the gap and what follows it in log order.
+        When others lie before them the position stays, so that the next recovery reads those and ours in log order.
         """
-        if tp not in self.active_tps:
-            return True
-        if base != self.active_offsets[tp] + 1:
-            return False
-        self.active_offsets[tp] = end - 1
-        return True
+        if tp in self.active_tps and base == self.active_offsets[tp] + 1:
+            self.active_offsets[tp] = end - 1
 
     # -- reading
 

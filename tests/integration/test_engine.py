@@ -168,9 +168,9 @@ async def test_records_of_another_writer_in_the_changelog_are_overruled(job: Job
     await job.feed(97)
     await job.until_done()
     async with AIOKafkaProducer(bootstrap_servers=job.broker) as zombie:
-        await zombie.send_and_wait(job.changelog, b"0 -1", key=b"k0", partition=0)
-        await zombie.send_and_wait(job.changelog, None, key=b"k4", partition=0)
-    await job.feed(97)
+        await zombie.send_and_wait(job.changelog, b"0 -1", key=b"k88", partition=0)
+        await zombie.send_and_wait(job.changelog, None, key=b"k92", partition=0)
+    await job.feed(10)  # touches the partition, but neither key
     await job.until_done()
     await job.until(lambda: worker.events("foreign"), bool)
     await job.until(job.table, lambda table: table == job.true_table())

@@ -144,6 +144,16 @@ async def test_state_without_a_table_is_a_defect() -> None:
         job.executor.handle(run(0, (b"a", b"x")), lambda _: None)
 
 
+async def test_values_are_written_again_after_another_writer() -> None:
+    job = Job()
+    job.store.apply(0, [(b"a", b"1")])
+    job.executor.assign([0])
+    job.executor.overrule(0, [b"a", b"gone"])
+    job.executor.overrule(1, [b"a"])
+    await job.executor.settled()
+    assert job.producer.records == [("app-t-changelog", 0, b"a", b"1"), ("app-t-changelog", 0, b"gone", None)]
+
+
 def test_outputs_are_grouped_by_partition_in_their_order() -> None:
     outputs = [
         Output("a", b"k1", b"1"),
