@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -37,7 +37,8 @@ Progress = Callable[[str, float | None], AbstractContextManager[Callable[[float]
 """(what is being read, number of records or None) -> a block that is told how many more were read."""
 
 IDLE_S = 3.0
-"""Without any record for this long, while the broker answers: what is left was removed by compaction."""
+IDLE_POLLS = 2
+"""So many polls of ``IDLE_S`` without a record, while the broker answers: compaction has removed what is left."""
 
 
 class TopicMissing(Exception):
@@ -70,6 +71,8 @@ class Cluster:
     counts: Mapping[str, int]
     """Full name of a topic -> number of its partitions."""
     progress: Progress
+    gaps: list[str] = field(default_factory=list)
+    """Where a topic ended before its end, in words."""
 
     def partitions(self, topic: str, keys: Iterable[bytes] | None = None) -> set[int]:
         """All partitions of a topic, or those that these keys are in. Raises TopicMissing."""
@@ -92,10 +95,14 @@ class Cluster:
         left = {place for place in places if begins[place] < ends[place]}
         total = sum(ends[place] - begins[place] for place in left)
         with self.progress(f"Reading {topic}", total) as advance:
+            idle = 0
             while left:
                 batches = await consumer.getmany(*left, timeout_ms=int(IDLE_S * 1000))
-                if not batches:
+                idle = 0 if batches else idle + 1
+                if idle:
                     await self._still_there(places)
+                if idle == IDLE_POLLS:
+                    await self._note_gaps(left, ends)
                     return
                 for place, records in batches.items():
                     for record in records:
@@ -108,6 +115,14 @@ class Cluster:
         """Raises BrokerUnreachable unless the broker answers, so that silence is not taken for an end."""
         async with asyncio.timeout(TIMEOUT_S):
             await self.consumer.end_offsets(places)
+
+    async def _note_gaps(self, left: Iterable[Any], ends: Mapping[Any, int]) -> None:
+        for place in sorted(left):
+            at = await self.consumer.position(place)
+            self.gaps.append(
+                f"{place.topic}, partition {place.partition}: nothing came between offset {at} and the end at "
+                f"{ends[place]}; compaction has removed it, or the broker is very slow."
+            )
 
 
 @asynccontextmanager
@@ -155,7 +170,8 @@ class _Search:
         explanation = explained(state, subject, self.config, state.horizon) if state is not None else None
         if explanation is None:
             raise NotFound(
-                f"no {subject} on {self.cluster.brokers}. Searched: {'; '.join(self.searched)}. Ids are compared "
+                f"no {subject} on {self.cluster.brokers}. Searched: "
+                f"{'; '.join([*self.searched, *self.cluster.gaps])}. Ids are compared "
                 "exactly; what no worker has scored yet is not there"
             )
         if with_versions and rows is None:
@@ -166,8 +182,9 @@ class _Search:
     def _answer(self, explanation: Explanation, rows: list[dict[str, Any]] | None) -> Answer:
         source = f"the cluster at {self.cluster.brokers}"
         if rows is None:
-            return Answer(explanation, [], source, ["The versions of the credit rows were not read."])
-        found, notes = versions(rows), []
+            notes = ["The versions of the credit rows were not read.", *self.cluster.gaps]
+            return Answer(explanation, [], source, notes)
+        found, notes = versions(rows), list(self.cluster.gaps)
         theirs = sorted(
             {str(each.row["config_version"]) for each in found[-1:]} - {self.config.config_version}
         )

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from revenue_core.account import Account
 from revenue_core.attribution.data_driven import Learned
@@ -33,7 +34,8 @@ from streams import codec, translate
 from streams.memory.executor import MemoryExecutor
 from streams.memory.log import MemoryLog
 from tests import builders
-from tests.laws.histories import histories
+from tests.laws.histories import amounts as any_amount
+from tests.laws.histories import histories, touches
 
 START = 1_772_323_200_000  # 2026-03-01T00:00:00Z
 DECAYED = {"time_decay", "time_decay_long"}
@@ -216,14 +218,33 @@ def check_by_hand(working: Working, amount_minor: int) -> None:
         assert [part.share for part in working.parts] == pytest.approx([w / whole for w in weights], rel=1e-3)
         assert float(working.total) == pytest.approx(whole, rel=1e-3)
         return
-    fractions = [Fraction(text) for text in exact]
+    fractions = [
+        Fraction(each[0]) / Fraction(each[2] or 1) for each in (text.partition("/") for text in exact)
+    ]
     assert sum(fractions) == 1 == Fraction(working.total)
     common = lcm(*(each.denominator for each in fractions))
     assert amounts(working) == apportion(amount_minor, [int(each * common) for each in fractions])
 
 
+def of_one_account(parts: tuple[list[builders.Event], list[builders.Event], str]) -> list[builders.Event]:
+    """A history whose last deal is won after all its touches, so that there is a path worth explaining."""
+    more, history, amount = parts
+    own = [(kind, {**message, "account_id": "acme"}) for kind, message in (*history, *more)]
+    won = {
+        "event_id": "last",
+        "account_id": "acme",
+        "type": "deal_updated",
+        "deal_id": "last",
+        "status": "won",
+    }
+    return [*own, ("deals", {**won, "occurred_at": builders.NOW_MS, "amount": amount})]
+
+
+busy = st.tuples(st.lists(touches, min_size=4, max_size=12), histories, any_amount).map(of_one_account)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(history=histories)
+@given(history=busy)
 @pytest.mark.parametrize("config", [builders.config(), VARIED], ids=["shipped", "varied"])
 def test_explained_parts_are_the_credit_rows_of_any_history(
     config: CoreConfig, history: list[builders.Event]
