@@ -1,23 +1,28 @@
-"""Every field of the native format: how its value is read, and its JSON Schema.
+"""The types of the fields of native messages: what may be sent, and what becomes of it.
 
-A reader takes a JSON value that is not absent (R14) and returns the normalised one; ValueError says why not.
+As far as pydantic's own types go, they do the work; the functions here do the rest. Values are judged strictly:
+nothing is taken for what it is not. Whoever validates passes a ``Context`` along. A rule with a code of its own
+(R13) raises PydanticCustomError of that type; every other error of pydantic stands for ``invalid_field``.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from schemas.amounts import canonical
-from schemas.times import date_or_instant, instant
+from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainValidator, StringConstraints
+from pydantic import ValidationInfo as Info
+from pydantic_core import PydanticCustomError
 
-Reader = Callable[[Any], Any]
+from schemas import times
+from schemas.amounts import canonical, check_range
+from schemas.context import Context
 
-_SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_MAX_64_BIT = 2**63
+NATIVE_TIME = "send RFC 3339 with an offset, such as 2026-03-01T10:00:00Z, or epoch milliseconds"
+DEEPEST = 100
+"""Levels of a sender's own objects; writers of JSON give up at a few hundred."""
+_BEYOND_64_BIT = 2**63
 
 
 def absent(value: object) -> bool:
@@ -25,199 +30,143 @@ def absent(value: object) -> bool:
     return value is None or (type(value) is str and (not value or value.isspace()))
 
 
-def text(value: object) -> str:
-    """Text as it stands."""
-    if type(value) is not str:
-        raise ValueError("must be text")
+def given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are not absent (R14)."""
+    # absent() written out: this runs once per field of every event
+    return {
+        name: value
+        for name, value in fields.items()
+        if not (value is None or (type(value) is str and (not value or value.isspace())))
+    }
+
+
+def _instant(value: object, info: Info[Context]) -> int:
+    try:
+        at = times.instant(value)
+    except ValueError as error:
+        raise PydanticCustomError("invalid_timestamp", f"is {error}: {NATIVE_TIME}") from None
+    context = info.context
+    if at > context.now_ms + context.future_limit_ms:
+        ahead_s = (at - context.now_ms) // 1000
+        reason = f"is {ahead_s} s ahead of our clock: correct the sender's clock"
+        raise PydanticCustomError("future_timestamp", reason)
+    return at
+
+
+def _day(value: object) -> int:
+    try:
+        return times.date_or_instant(value)
+    except ValueError as error:
+        reason = f"is {error}: send an RFC 3339 date, such as 2026-06-30, or an instant"
+        raise PydanticCustomError("invalid_field", reason) from None
+
+
+def _pipeline(value: str, info: Info[Context]) -> str:
+    pipelines = info.context.pipelines
+    if value not in pipelines:
+        reason = f"is not configured: use one of {', '.join(pipelines)}, or configure it"
+        raise PydanticCustomError("unknown_pipeline", reason)
     return value
 
 
-def identifier(value: object) -> str:
-    """Text as it stands, or a JSON integer as its decimal text (R62)."""
-    if type(value) is str:
-        return value
-    if type(value) is int:
-        return str(value)
-    raise ValueError("must be text or a whole number")
-
-
-def account(value: object) -> str:
-    """An account id: trimmed, case kept (R43)."""
-    return identifier(value).strip()
-
-
-def source(value: object) -> str:
-    """The name of the sending system (R01)."""
-    if type(value) is str and _SOURCE.fullmatch(value):
-        return value
-    raise ValueError("must be 1 to 64 of the characters A-Z a-z 0-9 . _ -")
-
-
-def currency(value: object) -> str:
-    """A currency code in upper case; whether it exists is for the context to say (R24)."""
-    return text(value).upper()
-
-
-def boolean(value: object) -> bool:
-    """true or false."""
-    if type(value) is bool:
-        return value
-    raise ValueError("must be true or false")
-
-
-def number(value: object) -> float:
-    """A finite number."""
-    if (type(value) is int and abs(value) < _MAX_64_BIT) or (type(value) is float and math.isfinite(value)):
-        return value
-    raise ValueError("must be a number")
-
-
-def count(value: object) -> int:
-    """A whole number, zero or more."""
-    if type(value) is int and 0 <= value < _MAX_64_BIT:
-        return value
-    raise ValueError("must be a whole number, zero or more")
-
-
-def identifiers(value: object) -> list[str]:
-    """A list of identifiers; absent elements are left out."""
-    if type(value) is not list:
-        raise ValueError("must be a list")
-    return [identifier(element) for element in value if not absent(element)]
-
-
-def attributes(value: object) -> dict[str, Any]:
-    """A JSON object of the sender's own making, with numbers that any reader can take."""
-    if type(value) is not dict:
-        raise ValueError("must be an object")
-    _check_numbers(value)
+def _stage(value: str, info: Info[Context]) -> str:
+    """R27: the stage is looked up in the pipeline named before it, else in all of them."""
+    pipelines = info.context.pipelines
+    named = info.data.get("pipeline")
+    candidates = pipelines if named is None else (named,)
+    if not any(value in pipelines[name] for name in candidates):
+        reason = f"is not configured: configure it, or use a stage of {either(tuple(candidates))}"
+        raise PydanticCustomError("unknown_stage", reason)
     return value
 
 
-def _check_numbers(value: object) -> None:
+def _currency(value: str, info: Info[Context]) -> str:
+    if value not in info.context.currencies:
+        raise PydanticCustomError("unknown_currency", "is not in ISO 4217: send a code such as EUR")
+    return value
+
+
+def _amount(value: object, info: Info[Context], *, signed: bool = False) -> str:
+    """Canonical text, within the limit of the currency named before it, else of the default one (R24)."""
+    try:
+        text = canonical(value)
+        check_range(text, info.context.exponent(info.data.get("currency")), signed=signed)
+    except ValueError as error:
+        reason = f"is {error}: send major units, such as 1200.50"
+        raise PydanticCustomError("invalid_amount", reason) from None
+    return text
+
+
+def _signed_amount(value: object, info: Info[Context]) -> str:
+    return _amount(value, info, signed=True)
+
+
+def _without_absent(value: object) -> object:
+    return [element for element in value if not absent(element)] if type(value) is list else value
+
+
+def _object(value: dict[str, Any]) -> dict[str, Any]:
+    """``value``, if every later reader and writer can take it."""
+    _check(value, DEEPEST)
+    return value
+
+
+def _check(value: object, depth: int) -> None:
+    if depth < 0:
+        raise PydanticCustomError("invalid_field", f"is nested more than {DEEPEST} deep: flatten it")
     if type(value) is dict:
         for element in value.values():
-            _check_numbers(element)
+            _check(element, depth - 1)
     elif type(value) is list:
         for element in value:
-            _check_numbers(element)
-    elif type(value) in {int, float}:
-        number(value)
+            _check(element, depth - 1)
+    elif (type(value) is float and not math.isfinite(value)) or (
+        type(value) is int and not -_BEYOND_64_BIT <= value < _BEYOND_64_BIT
+    ):
+        raise PydanticCustomError("invalid_field", "holds a number beyond 64 bits: send it as text")
 
 
-def choice(*options: str) -> Reader:
-    """A reader that takes one of ``options``, exactly."""
-    allowed = frozenset(options)
-
-    def read(value: object) -> str:
-        if type(value) is str and value in allowed:
-            return value
-        raise ValueError(f"must be one of {', '.join(options)}")
-
-    return read
+def either(names: tuple[str, ...]) -> str:
+    """Names in words: ``a, b or c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field: its reader, the JSON Schema of its values, and what it holds."""
+Text = str
+_WrittenOut = Annotated[int, AfterValidator(str)]
+Identifier = Annotated[Text | _WrittenOut, Field(union_mode="left_to_right")]
+"""Text as it stands, or a JSON integer as its decimal text (R62)."""
+Account = Annotated[
+    Annotated[Text, StringConstraints(strip_whitespace=True)] | _WrittenOut, Field(union_mode="left_to_right")
+]
+"""An account id: trimmed, case kept (R43)."""
+Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+"""The name of the sending system (R01)."""
 
-    read: Reader
-    schema: Mapping[str, Any]
-    description: str
+_Instant = Annotated[int, Field(ge=times.EARLIEST_MS)] | str
+Instant = Annotated[int | str, PlainValidator(_instant, json_schema_input_type=_Instant)]
+"""RFC 3339 with an offset, or epoch milliseconds; becomes epoch milliseconds, not beyond our clock (R05)."""
+Day = Annotated[int | str, PlainValidator(_day, json_schema_input_type=_Instant)]
+"""RFC 3339 date or timestamp, or epoch milliseconds; becomes epoch milliseconds, of any time."""
 
+Pipeline = Annotated[Text, AfterValidator(_pipeline)]
+Stage = Annotated[Text, AfterValidator(_stage)]
+Currency = Annotated[Text, StringConstraints(to_upper=True), AfterValidator(_currency)]
+"""ISO 4217 code; becomes upper case (R24)."""
+_Amount = int | float | str
+Amount = Annotated[_Amount, PlainValidator(_amount, json_schema_input_type=_Amount)]
+"""Major units, a number or decimal text, not negative; becomes canonical decimal text (R24)."""
+SignedAmount = Annotated[_Amount, PlainValidator(_signed_amount, json_schema_input_type=_Amount)]
+"""As ``Amount``, of either sign (R26)."""
 
-def _text(description: str) -> Field:
-    return Field(text, {"type": "string"}, description)
-
-
-def _identifier(description: str, read: Reader = identifier) -> Field:
-    return Field(read, {"type": ["string", "integer"]}, description)
-
-
-def _choice(description: str, *options: str) -> Field:
-    return Field(choice(*options), {"enum": list(options)}, description)
-
-
-def _money(description: str) -> Field:
-    return Field(
-        canonical, {"type": ["number", "string"]}, f"{description}, major units, number or decimal text"
-    )
-
-
-def _identifiers(description: str) -> Field:
-    return Field(
-        identifiers, {"type": "array", "items": {"type": ["string", "integer", "null"]}}, description
-    )
-
-
-_INSTANT_SCHEMA = {"type": ["string", "integer"]}
-
-FIELDS: Mapping[str, Field] = {
-    "event_id": _identifier("With source it identifies the fact"),
-    "type": _text("What happened"),
-    "occurred_at": Field(
-        instant, _INSTANT_SCHEMA, "When it happened: RFC 3339 with an offset, or epoch milliseconds"
-    ),
-    "source": Field(
-        source, {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}, "The sending system; default native"
-    ),
-    "anonymous_id": _identifier("A visitor nobody may know yet"),
-    "email": _identifier("E-mail address of a person"),
-    "contact_id": _identifier("A known person"),
-    "lead_id": _identifier("A lead"),
-    "domain": _identifier("Website domain of a company"),
-    "account_id": _identifier("The buying organisation", account),
-    "deal_id": _identifier("A deal"),
-    "into_account_id": _identifier("The account that takes the merged one over", account),
-    "direction": _choice("Who acted: they (inbound) or we (outbound)", "inbound", "outbound"),
-    "url": _text("Page address; UTMs and click ids are read from it when not given"),
-    "referrer": _text("Address of the page before"),
-    "title": _text("Title of the page or name of the action"),
-    "content_id": _identifier("The content seen"),
-    "utm_source": _text("utm_source"),
-    "utm_medium": _text("utm_medium"),
-    "utm_campaign": _text("utm_campaign"),
-    "utm_term": _text("utm_term"),
-    "utm_content": _text("utm_content"),
-    "utm_id": _identifier("utm_id"),
-    "click_id": _identifier("Click id that an ad network added"),
-    "click_id_type": _text("Name of the click id, such as gclid"),
-    "channel": _text("Channel; overrides classification"),
-    "campaign": _text("Campaign; default utm_campaign"),
-    "keyword": _text("Keyword; default utm_term"),
-    "content": _text("Content; default utm_content"),
-    "session_id": _identifier("The visit"),
-    "rep_id": _identifier("Our colleague"),
-    "rep_role": _text("The colleague's role"),
-    "contact_role": _text("The contact's role in the purchase"),
-    "team": _choice("Who earned the touch", "marketing", "sales"),
-    "cost": _money("What the touch cost"),
-    "currency": Field(currency, {"type": "string"}, "ISO 4217 code"),
-    "user_agent": _text("User agent of the visitor's browser"),
-    "crm_source": _text("Lead source as the CRM has it"),
-    "level": _choice("Who accepted the lead: marketing or sales", "mql", "sql"),
-    "reason": _text("Why the lead was given up"),
-    "accepted": Field(boolean, {"type": "boolean"}, "Whether sales accepted the lead"),
-    "score": Field(number, {"type": "number"}, "The sender's score of the lead"),
-    "name": _text("Name"),
-    "industry": _text("Industry"),
-    "employees": Field(count, {"type": "integer", "minimum": 0}, "Number of employees"),
-    "segment": _text("Segment of the account"),
-    "owner_id": _identifier("Our colleague who owns it"),
-    "domains": _identifiers("Website domains that the account claims"),
-    "attributes": Field(attributes, {"type": "object"}, "Anything else the sender knows"),
-    "pipeline": _text("A configured pipeline"),
-    "stage": _text("A stage of the pipeline"),
-    "status": _choice("State of the deal", "open", "won", "lost"),
-    "amount": _money("Amount"),
-    "mrr": _money("Monthly recurring revenue"),
-    "contact_ids": _identifiers("Stakeholders of the deal"),
-    "lead_ids": _identifiers("Leads that became the deal"),
-    "expected_close_date": Field(
-        date_or_instant, _INSTANT_SCHEMA, "RFC 3339 date or timestamp, or epoch milliseconds"
-    ),
-    "lost_reason": _text("Why the deal was lost"),
-    "movement": _choice(
-        "Kind of change of recurring revenue", "new", "expansion", "contraction", "churn", "reactivation"
-    ),
-}
+Count = Annotated[int, Field(ge=0, lt=_BEYOND_64_BIT)]
+_Whole = Annotated[int, Field(ge=-_BEYOND_64_BIT, lt=_BEYOND_64_BIT)]
+Number = _Whole | Annotated[float, Field(allow_inf_nan=False)]
+"""A finite number; a whole one stays whole as far as 64 bits go."""
+TextList = Annotated[
+    list[Identifier],
+    FailFast(),
+    BeforeValidator(_without_absent, json_schema_input_type=list[Identifier | None]),
+]
+"""Identifiers; absent elements are left out."""
+Object = Annotated[dict[str, Any], AfterValidator(_object)]
+"""A JSON object of the sender's own making."""

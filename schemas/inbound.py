@@ -4,8 +4,8 @@ A normalised event is a dict of the known fields that are present: ``occurred_at
 milliseconds, identifiers as text, amounts as canonical decimal text, ``currency`` in upper case, lists as lists
 of text; absent, null and blank fields are gone (R14), ``source`` is always there.
 
-One pass over the message drops what is absent or unknown and reads the rest with the readers of its type. Only
-when that fails does ``schemas.diagnosis`` look for the code that R13 wants.
+What is absent is dropped, the rest is validated by the model of its type (``schemas.events``). Only when that fails
+does ``schemas.diagnosis`` look for the code that R13 wants.
 """
 
 from __future__ import annotations
@@ -17,22 +17,18 @@ from typing import Any
 
 import orjson
 
-from schemas.amounts import check_range
 from schemas.cloudevents import unwrap
 from schemas.context import Context
 from schemas.diagnosis import diagnose, unknown_topic
 from schemas.errors import Rejected
-from schemas.events import EVENTS, IDENTIFIERS, EventType
-from schemas.fields import absent, identifier, text
+from schemas.events import DEFAULT_SOURCE, EVENTS
+from schemas.fields import absent, given
 from schemas.headers import Headers
 from schemas.parsing import parse_exact, parse_object, strip_registry_prefix
 
 __all__ = ["Context", "Rejected", "decode", "decode_fields", "decode_line", "decode_message", "digest"]
 
 Event = dict[str, Any]
-
-DEFAULT_SOURCE = "native"
-_IDENTIFIERS = frozenset(IDENTIFIERS)
 
 
 def decode(kind: str, raw: bytes, context: Context) -> Event:
@@ -115,51 +111,10 @@ def check_size(raw: bytes, context: Context) -> None:
 
 
 def _normalise(kind: str, fields: Mapping[str, Any], context: Context) -> Event:
-    """One pass over the message. Raises ValueError or LookupError when anything at all is wrong with it."""
-    event_type = EVENTS[kind][text(fields["type"])]
-    reader_of = event_type.readers.get
-    event: Event = {}
-    for name, value in fields.items():
-        read = reader_of(name)
-        if read is None or value is None:
-            continue
-        if type(value) is str:
-            if not value or value.isspace():
-                continue
-            # most values are text that stays as it is: no call
-            if read is text or read is identifier:
-                event[name] = value
-                continue
-        event[name] = read(value)
-    if not event_type.all_required <= event.keys():
-        raise LookupError("a required field is missing")
-    if event_type.needs_identifier and _IDENTIFIERS.isdisjoint(event):
-        raise LookupError("no identifier")
-    if event["occurred_at"] > context.now_ms + context.future_limit_ms:
-        raise ValueError("in the future")
-    if event_type.required_any and not any(name in event for name in event_type.required_any):
-        raise LookupError("a required field is missing")
-    for name in event_type.checked:
-        if name in event:
-            _check_against_context(event_type, event, context)
-            break
-    if "source" not in event:
-        event["source"] = DEFAULT_SOURCE
+    """One pass of the model. Raises ValueError or LookupError when anything at all is wrong with the message."""
+    present = given(fields)
+    event_type = EVENTS[kind][str(present["type"])]
+    event = event_type.validate(present, context=context)
+    if event_type.needs_any and event_type.needs_any.isdisjoint(event):
+        raise LookupError("nothing says whom it is about")
     return event
-
-
-def _check_against_context(event_type: EventType, event: Event, context: Context) -> None:
-    """Pipeline, stage, currency and the range of amounts. Raises ValueError or LookupError."""
-    pipelines = context.pipelines
-    stage = event.get("stage")
-    if "pipeline" in event:
-        stages = pipelines[event["pipeline"]]
-        if stage is not None and stage not in stages:
-            raise LookupError("unknown stage")
-    elif stage is not None and not any(stage in stages for stages in pipelines.values()):
-        raise LookupError("unknown stage")
-    code = event.get("currency", context.default_currency)
-    exponent = context.currencies[code]
-    for name in event_type.money:
-        if name in event:
-            check_range(event[name], exponent, signed=event_type.signed)

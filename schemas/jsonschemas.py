@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from schemas.events import IDENTIFIERS, EventType
-from schemas.fields import FIELDS
+from schemas.events import EventType
 from schemas.outbound import DeadLetterLine
 from schemas.registry import TOPICS
 from schemas.row import Row, RowSchema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-NOT_BLANK = r"\S"
+ABSENT = {
+    "description": "Null and empty or blank text count as not given",
+    "anyOf": [{"type": "null"}, {"type": "string", "pattern": r"^\s*$"}],
+}
 
 
 def documents() -> dict[str, str]:
@@ -30,16 +32,19 @@ def documents() -> dict[str, str]:
 def source_schema(name: str) -> dict[str, Any]:
     """Schema of the native messages of a source topic: one alternative per type.
 
-    It says of what kind values are. Whether an instant, an amount, a currency or a stage is a valid one needs
-    the clock and the configuration.
+    Whether an instant, an amount, a currency or a stage is a valid one needs the clock and the configuration.
     """
     events = TOPICS[name].events or {}
+    definitions: dict[str, Any] = {each: _event_schema(event_type) for each, event_type in events.items()}
+    shared = {"absent": ABSENT}
+    for definition in definitions.values():
+        shared.update(definition.pop("$defs", {}))
     return {
         "$schema": DIALECT,
         "title": name,
         "description": TOPICS[name].description,
         "oneOf": [{"$ref": f"#/$defs/{each}"} for each in events],
-        "$defs": {each: _event_schema(event_type) for each, event_type in events.items()},
+        "$defs": definitions | shared,
     }
 
 
@@ -51,20 +56,16 @@ def row_schema(title: str, rows: tuple[type[Row], ...]) -> dict[str, Any]:
 
 
 def _event_schema(event_type: EventType) -> dict[str, Any]:
-    required = sorted(event_type.all_required)
-    properties = {}
-    for name in event_type.fields:
-        schema = dict(FIELDS[name].schema)
-        if name == "type":
-            schema = {"const": event_type.name}
-        elif name in event_type.all_required:
-            if "string" in schema.get("type", ()):
-                schema.setdefault("pattern", NOT_BLANK)
-        else:
-            schema = {"anyOf": [schema, {"type": "null"}, {"type": "string", "pattern": r"^\s*$"}]}
-        properties[name] = {**schema, "description": FIELDS[name].description}
-    found: dict[str, Any] = {"type": "object", "properties": properties, "required": required}
-    needed = event_type.required_any or (IDENTIFIERS if event_type.needs_identifier else ())
-    if needed:
-        found["anyOf"] = [{"required": [name]} for name in needed]
-    return found
+    """The model's own schema, and which of its fields may be absent (R14)."""
+    schema = event_type.adapter.json_schema()
+    schema["title"] = event_type.name
+    absent = {"$ref": "#/$defs/absent"}
+    for name, values in schema["properties"].items():
+        if name not in schema["required"]:
+            about = {key: values.pop(key) for key in ("title", "description", "default") if key in values}
+            schema["properties"][name] = {**about, "anyOf": [*values.get("anyOf", [values]), absent]}
+        elif "const" not in values:
+            values["not"] = absent
+    if event_type.needs_any:
+        schema["anyOf"] = [{"required": [name]} for name in event_type.fields if name in event_type.needs_any]
+    return schema

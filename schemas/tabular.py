@@ -6,17 +6,18 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_origin
 
-from schemas.fields import FIELDS, absent
-
-
-def _of_type(json_type: str) -> frozenset[str]:
-    return frozenset(name for name, field in FIELDS.items() if field.schema.get("type") == json_type)
+from schemas.events import FIELDS
+from schemas.fields import absent
 
 
-_LISTS, _OBJECTS, _BOOLEANS, _WHOLE = (_of_type(each) for each in ("array", "object", "boolean", "integer"))
-_NUMBERS = _WHOLE | _of_type("number")
+def _of_type(*types: object) -> frozenset[str]:
+    return frozenset(name for name, sent in FIELDS.items() if (get_origin(sent) or sent) in types)
+
+
+_LISTS, _OBJECTS, _BOOLEANS, _WHOLE = (_of_type(each) for each in (list, dict, bool, int))
+_NUMBERS = frozenset(name for name, sent in FIELDS.items() if sent in (int, int | float))
 _TRUTH: Mapping[object, bool] = {"true": True, "1": True, 1: True, "false": False, "0": False, 0: False}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000

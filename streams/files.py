@@ -24,8 +24,8 @@ import orjson
 from schemas.context import ONE_MEBIBYTE
 from schemas.diagnosis import unknown_topic
 from schemas.errors import Rejected
-from schemas.events import EVENTS
-from schemas.fields import FIELDS, absent
+from schemas.events import EVENTS, FIELDS
+from schemas.fields import absent
 from schemas.formats import NATIVE
 from schemas.parsing import parse_object, strip_registry_prefix
 from schemas.tabular import from_row

@@ -13,6 +13,7 @@ import pytest
 from schemas.context import Context
 from schemas.export import DIRECTORY, export
 from schemas.inbound import decode
+from schemas.jsonschemas import source_schema
 from schemas.outbound import DeadLetterLine
 from schemas.registry import TOPICS
 from schemas.row import Row
@@ -72,6 +73,17 @@ def test_an_example_satisfies_the_json_schema_of_its_topic(path: Path) -> None:
 @pytest.mark.parametrize("topic", [topic for topic in TOPICS.values() if topic.events], ids=lambda t: t.name)
 def test_every_type_of_a_source_topic_has_an_example(topic: Any) -> None:
     assert {path.stem for path in INBOUND if path.parts[-3] == topic.name} == set(topic.events)
+
+
+@pytest.mark.parametrize("topic", [topic for topic in TOPICS.values() if topic.events], ids=lambda t: t.name)
+def test_the_json_schema_of_a_source_topic_describes_every_type_and_field(topic: Any) -> None:
+    described = source_schema(topic.name)["$defs"]
+    assert set(topic.events) < set(described)
+    for name in topic.events:
+        properties = described[name]["properties"]
+        assert described[name]["description"]
+        assert set(properties) == set(topic.events[name].fields)
+        assert all(values["description"] for field, values in properties.items() if field != "type")
 
 
 def test_every_output_with_rows_has_an_example() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from schemas.cloudevents import unwrap
 from schemas.errors import CODES
+from schemas.fields import DEEPEST
 from schemas.inbound import Context, Rejected, decode, decode_fields, decode_line, decode_message, digest
 from schemas.tabular import from_row
 
@@ -388,6 +389,31 @@ def test_attributes_keep_their_shape() -> None:
     attributes = {"tier": 2, "tags": ["a", None], "nested": {"x": 1.5}}
     message = {**LEAD, "type": "account_updated", "account_id": "a", "attributes": attributes}
     assert event(message)["attributes"] == attributes
+
+
+@pytest.mark.parametrize("nest", [lambda inner: {"a": inner}, lambda inner: [inner]])
+def test_attributes_deeper_than_writers_of_json_go_are_refused(nest: Any) -> None:
+    value: Any = 1
+    for _ in range(DEEPEST):
+        value = nest(value)
+    message = {**LEAD, "type": "account_updated", "account_id": "a"}
+    too_deep = refusal("leads", raw({**message, "attributes": {"x": value}}))
+    assert (too_deep.code, too_deep.path) == ("invalid_field", "/attributes")
+    value = value["a"] if isinstance(value, dict) else value[0]
+    assert event(message, attributes={"x": value})["attributes"] == {"x": value}
+
+
+@pytest.mark.parametrize("number", [float("inf"), 2**63])
+def test_a_number_in_attributes_that_other_readers_cannot_take_is_refused(number: float) -> None:
+    message = {**LEAD, "type": "account_updated", "account_id": "a", "attributes": {"x": [number]}}
+    with pytest.raises(Rejected, match="invalid_field at /attributes"):
+        decode_fields("leads", message, CONTEXT)
+
+
+def test_a_value_that_is_none_of_the_types_of_its_field_is_told_all_of_them() -> None:
+    assert refusal("touchpoints", raw({**TOUCH, "email": [1]})).message == (
+        "email is [1]: should be a valid string or should be a valid integer"
+    )
 
 
 def test_the_prefix_of_a_schema_registry_is_skipped() -> None:
