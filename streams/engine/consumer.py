@@ -315,8 +315,8 @@ class EngineConsumer(driver.Consumer):
     def lag(self) -> dict[tuple[str, int], int]:
         """Records between the committed offset and the end, for every partition whose end is known."""
         found = {}
-        for tp, ledger in self.ledger.partitions.items():
-            end = self.highwater(tp)
+        for tp in self.ledger.partitions.keys() & self.assignment():
+            ledger, end = self.ledger.partitions[tp], self.highwater(tp)
             if end is not None:
                 found[tp.topic, tp.partition] = max(end - ledger.committed, 0)
         return found

@@ -46,6 +46,8 @@ class Count(StatelessHandler):
             if record.offset > applied:
                 changed[key] = count, applied = count + 1, record.offset
             value = b"%s %d %d" % (record.value or b"", count, run.replay)
+            if record.value == b"large":
+                value = bytes(5 << 20)
             effects.outputs.append(Output(self.output, key, value, [("n", b"1")]))
         if not ENV.get("STATELESS"):
             effects.state = [(key, b"%d %d" % state) for key, state in changed.items()]
@@ -58,6 +60,16 @@ class Count(StatelessHandler):
             if output
             else None
         )
+
+
+class Relay(StatelessHandler):
+    """Passes records of several topics on, by their keys."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        return Effects(outputs=[Output(self.output, record.key, record.value) for record in run.records])
 
 
 def decode(value: bytes | None) -> tuple[int, int]:
@@ -129,8 +141,12 @@ def main() -> int:
         0.2 if "TICKS" in ENV else None,
         (ENV["OUTPUT"],),
     )
+    agents = [spec]
+    if "RELAY" in ENV:
+        topics = tuple(ENV["RELAY"].split(","))
+        agents.append(AgentSpec("relay", topics, Relay(ENV["INPUT"]), writes=(ENV["INPUT"],)))
     return run_worker(
-        build_app(settings, [spec], observer=observer(), clock=lambda: time.time_ns() // 1_000_000)
+        build_app(settings, agents, observer=observer(), clock=lambda: time.time_ns() // 1_000_000)
     )
 
 

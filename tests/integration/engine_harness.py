@@ -93,12 +93,13 @@ class Job:
         self.fed = 0
 
     async def create_topics(self) -> None:
+        await self.create({self.input: INPUT_PARTITIONS, self.output: OUTPUT_PARTITIONS})
+
+    async def create(self, topics: dict[str, int]) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.broker)
         await admin.start()
         try:
-            await admin.create_topics(
-                [NewTopic(self.input, INPUT_PARTITIONS, 1), NewTopic(self.output, OUTPUT_PARTITIONS, 1)]
-            )
+            await admin.create_topics([NewTopic(name, count, 1) for name, count in topics.items()])
         finally:
             await admin.close()
 

@@ -195,6 +195,31 @@ async def test_an_agent_without_a_table_works_and_acts_by_the_clock(job: Job) ->
     assert {record.headers for record in ticks} == {()}
 
 
+async def test_a_record_that_is_too_large_ends_the_worker_before_the_commit(job: Job) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=job.broker) as producer:
+        await producer.send_and_wait(job.input, b"large", key=b"k0", partition=0)
+    worker = job.worker().start()
+    await job.until(worker.exit_code, lambda code: code is not None)
+    assert worker.exit_code() == 1
+    assert (await job.committed())[0] == 0
+    assert f"record for {job.output!r} with key b'k0' takes" in worker.log()
+
+
+async def test_agents_feed_each_other_whatever_their_partition_counts(job: Job) -> None:
+    sources = {f"{job.name}-one": 1, f"{job.name}-seven": 7}
+    await job.create(sources)
+    async with AIOKafkaProducer(bootstrap_servers=job.broker) as producer:
+        for number in range(2_000):
+            topic = list(sources)[number % 2]
+            await producer.send(topic, b"%d" % number, key=b"k%d" % (number % 97))
+    job.fed = 2_000
+    worker = job.worker(RELAY=",".join(sources)).start()
+    await job.until_outputs(2_000)
+    await job.until(job.table, lambda table: table == job.true_table())
+    assert await job.audit() == 0
+    assert worker.terminate() == 0
+
+
 async def test_missing_topics_are_named(job: Job) -> None:
     worker = job.worker(INPUT="nowhere").start()
     await job.until(worker.exit_code, lambda code: code is not None)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from streams.effects import Effects, Run, StatelessHandler, TableView
 from streams.engine import AgentSpec, EngineSettings, InvalidSettings, Security, build_app
@@ -65,6 +67,21 @@ def test_topics_are_checked_against_what_agents_read_and_write() -> None:
 
 def test_a_password_does_not_show() -> None:
     assert "secret" not in repr(Security(sasl_mechanism="PLAIN", username="u", password="secret"))
+
+
+def test_credentials_reach_the_client() -> None:
+    context = ssl.create_default_context()
+    login = Security(context, "SCRAM-SHA-512", "u", "secret")
+    assert credentials_to_aiokafka_auth(login.credentials(), None) == {
+        "security_protocol": "SASL_SSL",
+        "ssl_context": context,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "u",
+        "sasl_plain_password": "secret",
+    }
+    encrypted = credentials_to_aiokafka_auth(Security(context).credentials(), None)
+    assert encrypted == {"security_protocol": "SSL", "ssl_context": context}
+    assert Security().credentials() is None
 
 
 def test_the_app_keeps_what_faust_must_not_do_switched_off(tmp_path: Path) -> None:
