@@ -23,6 +23,9 @@ def canonical(value: object) -> str:
         return str(value)
     if type(value) is float:
         text = repr(value)
+        # the shortest text of an ordinary double is canonical, but for the .0 of whole ones
+        if value and "." in text and "e" not in text:
+            return text.removesuffix(".0")
     elif type(value) is str:
         text = value
     else:

@@ -73,11 +73,12 @@ def _stage(value: str, info: Info[Context]) -> str:
     """R27: the stage is looked up in the pipeline named before it, else in all of them."""
     pipelines = info.context.pipelines
     named = info.data.get("pipeline")
-    candidates = pipelines if named is None else (named,)
-    if not any(value in pipelines[name] for name in candidates):
-        reason = f"is not configured: configure it, or use a stage of {either(tuple(candidates))}"
-        raise PydanticCustomError("unknown_stage", reason)
-    return value
+    candidates = tuple(pipelines) if named is None else (named,)
+    for name in candidates:
+        if value in pipelines[name]:
+            return value
+    reason = f"is not configured: configure it, or use a stage of {either(candidates)}"
+    raise PydanticCustomError("unknown_stage", reason)
 
 
 def _currency(value: str, info: Info[Context]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 EARLIEST_MS = 946_684_800_000
 """2000-01-01T00:00:00Z. Anything earlier is usually seconds taken for milliseconds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.date()
 _DAY_MS = 86_400_000
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
@@ -39,7 +40,7 @@ def instant(value: object) -> int:
 def date_or_instant(value: object) -> int:
     """Epoch milliseconds of a date (its UTC midnight) or of an instant. Raises ValueError."""
     if type(value) is str and _DATE.fullmatch(value):
-        return instant(f"{value}T00:00:00Z")
+        return instant((date.fromisoformat(value) - _EPOCH_DAY).days * _DAY_MS)
     return instant(value)
 
 
