@@ -32,7 +32,7 @@ from schemas.fields import (
     Stage,
     Text,
     TextList,
-)  # fmt: skip
+)
 
 DEFAULT_SOURCE = "native"
 REQUIRED = ("event_id", "type", "occurred_at")
