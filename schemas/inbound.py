@@ -4,7 +4,7 @@ A normalised event is a dict of the known fields that are present: ``occurred_at
 milliseconds, identifiers as text, amounts as canonical decimal text, ``currency`` in upper case, lists as lists
 of text; absent, null and blank fields are gone (R14), ``source`` is always there.
 
-What is absent is dropped, the rest is validated by the model of its type (``schemas.events``). Only when that fails
+What is absent is dropped, the rest is validated by the model of its type (``schemas.messages``). Only when that fails
 does ``schemas.diagnosis`` look for the code that R13 wants.
 """
 
@@ -21,9 +21,10 @@ from schemas.cloudevents import unwrap
 from schemas.context import Context
 from schemas.diagnosis import diagnose, unknown_topic
 from schemas.errors import Rejected
-from schemas.events import DEFAULT_SOURCE, EVENTS
+from schemas.events import EVENTS
 from schemas.fields import absent, given
 from schemas.headers import Headers
+from schemas.messages import DEFAULT_SOURCE
 from schemas.parsing import parse_exact, parse_object, strip_registry_prefix
 
 __all__ = ["Context", "Rejected", "decode", "decode_fields", "decode_line", "decode_message", "digest"]
