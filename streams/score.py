@@ -142,7 +142,8 @@ class Scorer:
         if row.get("is_deleted") or row.get("status") == "retracted":
             self.view[topic].pop(key, None)
         else:
-            self.view[topic][key] = record.value
+            # orjson hands out buffers of 4 KiB and more; what is kept is copied to its own size
+            self.view[topic][key] = bytes(memoryview(record.value))
 
     def _write(self, topic: str, value: bytes) -> None:
         self.files[topic].write(value + b"\n")

@@ -32,6 +32,8 @@ MESSAGE_BYTES = "max.message.bytes"
 
 LARGEST_MESSAGE = 4 << 20
 """The engine's largest request. A dead letter of the largest input, or a large account, is above Kafka's 1 MiB."""
+CHANGELOG_CONFIG = {CLEANUP: "compact", MESSAGE_BYTES: str(LARGEST_MESSAGE), "segment.bytes": str(64 << 20)}
+"""Of a table's changelog. Small segments are compacted sooner, which keeps a recovery short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,8 @@ def declared_topics(
 def changelogs(app_id: str) -> list[TopicDeclaration]:
     """The changelogs of the agents' tables, each partitioned as the topic its agent reads."""
     inputs = {"journey": JOURNAL, "coordinator": CONTROL, "totals": PARTIALS}
-    # small segments are compacted sooner, which keeps a recovery short
-    config = {CLEANUP: "compact", MESSAGE_BYTES: str(LARGEST_MESSAGE), "segment.bytes": str(64 << 20)}
     return [
-        TopicDeclaration(f"{app_id}-{table}-changelog", config, follows=topic)
+        TopicDeclaration(f"{app_id}-{table}-changelog", CHANGELOG_CONFIG, follows=topic)
         for table, topic in inputs.items()
     ]
 

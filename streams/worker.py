@@ -103,6 +103,7 @@ def security(settings: Settings) -> Security:
         sasl_mechanism=options.get("sasl_mechanism"),
         username=options.get("sasl_plain_username"),
         password=options.get("sasl_plain_password"),
+        token_provider=options.get("sasl_oauth_token_provider"),
     )
 
 

@@ -25,12 +25,16 @@ class Security:
 
     ssl_context: ssl.SSLContext | None = None
     sasl_mechanism: str | None = None
-    """PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."""
+    """PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER."""
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    token_provider: Any = field(default=None, repr=False)
+    """For OAUTHBEARER: an aiokafka ``AbstractTokenProvider``."""
 
     def credentials(self) -> Any:
         """As Faust wants them; None for plain text."""
+        if self.token_provider is not None:
+            return faust.OAuthCredentials(oauth_cb=self.token_provider, ssl_context=self.ssl_context)
         if self.sasl_mechanism is not None:
             return faust.SASLCredentials(
                 username=self.username,

@@ -32,6 +32,7 @@ from streams.settings.kafka import KINDS
 from streams.settings.model import Settings
 from streams.settings.models import Attribution, Profile, Temperature
 from streams.settings.values import is_loopback, milliseconds
+from streams.topics import CHANGELOG_CONFIG
 
 if TYPE_CHECKING:
     from streams.engine import EngineSettings
@@ -193,6 +194,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         assignment_deadline_s=worker.assignment_deadline_s,
         stop_deadline_s=worker.stop_deadline_s,
         changelog_replication=settings.topics.replication_factor,
+        changelog_config=dict(CHANGELOG_CONFIG),
     )
 
 

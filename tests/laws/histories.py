@@ -24,15 +24,23 @@ touch_types = st.sampled_from(
 )  # fmt: skip
 channels = st.sampled_from(["Direct", "Email", "Paid Search", "Organic Search"])
 stages = st.sampled_from(
-    ["lead_capture", "qualification", "meeting_scheduled", "contract_sent", "closed", "closedlost", "qualifiedtobuy"]
+    [
+        "lead_capture",
+        "qualification",
+        "meeting_scheduled",
+        "contract_sent",
+        "closed",
+        "closedlost",
+        "qualifiedtobuy",
+    ]
 )
 
 
 def _event(kind: str, **fields: Any) -> st.SearchStrategy[Event]:
     """An event of topic ``kind``; optional fields are None when left out."""
-    return st.fixed_dictionaries({"event_id": ids, "occurred_at": instants, "account_id": accounts, **fields}).map(
-        lambda message: (kind, _of_account(message))
-    )
+    return st.fixed_dictionaries(
+        {"event_id": ids, "occurred_at": instants, "account_id": accounts, **fields}
+    ).map(lambda message: (kind, _of_account(message)))
 
 
 def _of_account(message: dict[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,9 @@ def flatten(groups: list[Group[str]]) -> list[Group[str]]:
 
 
 touch_events = st.lists(
-    st.tuples(st.sampled_from(["a", "b", "c", "d"]), st.integers(0, 80), st.sampled_from(["Direct", "Email"])),
+    st.tuples(
+        st.sampled_from(["a", "b", "c", "d"]), st.integers(0, 80), st.sampled_from(["Direct", "Email"])
+    ),
     max_size=15,
 )
 

@@ -54,7 +54,9 @@ class CrashingExecutor:
         worked = False
         for topic in agent.topics:
             place = agent.name, topic
-            records = self.log.partition(topic, 0).read(self.offsets.get(place, 0), self.random.randint(1, RUN_MAX))
+            records = self.log.partition(topic, 0).read(
+                self.offsets.get(place, 0), self.random.randint(1, RUN_MAX)
+            )
             if not records:
                 continue
             worked = True
@@ -125,4 +127,3 @@ def test_a_sink_ends_up_with_the_same_rows_whatever_crashes(events, seed):
     disturbed = sink(events, seed, 10)
     assert by_version(disturbed) == undisturbed
     assert by_last(disturbed) == undisturbed
-

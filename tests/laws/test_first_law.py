@@ -24,7 +24,9 @@ def test_any_order_and_any_number_of_deliveries_give_the_same_final_view(events,
 
 @quiet
 @given(histories, st.integers(2, 20), st.integers(1, 3))
-def test_settling_facts_in_runs_and_partitions_gives_what_settling_them_one_by_one_gives(events, size, partitions):
+def test_settling_facts_in_runs_and_partitions_gives_what_settling_them_one_by_one_gives(
+    events, size, partitions
+):
     in_runs = final_view(
         events, timing=SETTLED_IN_RUNS, run_max=size, partitions=partitions, drain_every=size
     )
