@@ -43,7 +43,7 @@ def channels() -> None:
 
 
 @app.command(epilog=_EXAMPLES)
-def explain(  # noqa: PLR0917 - one parameter per option
+def explain(
     url: Annotated[str, typer.Option(help="Address of the page that was visited.")] = "",
     referrer: Annotated[str, typer.Option(help="Address of the page the visitor came from.")] = "",
     utm_source: Annotated[str, typer.Option(help="Beats the one in --url, as do all UTM options.")] = "",
