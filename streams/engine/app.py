@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -142,12 +143,14 @@ class EngineApp(faust.App):
         for executor in self.executors:
             executor.revoke(executor.live - owned[executor.spec.name])
 
-    def tables_complete(self, seconds: float, records: int) -> None:
+    async def tables_complete(self, seconds: float, records: int) -> None:
         """All owned tables are complete and every source stands at its committed offset."""
         owned = self._owned(self.consumer.assignment())
         for executor in self.executors:
             executor.producer = self.producer
-            executor.assign(owned[executor.spec.name])
+            for partition in sorted(owned[executor.spec.name]):
+                executor.assign([partition])
+                await asyncio.sleep(0)  # a handler may read its whole slice: let heartbeats out in between
         for tp, offset in self.tables.recovery.active_offsets.items():
             self._writes.begin(tp, offset + 1)
         self.observer.recovery(seconds, records)
@@ -200,8 +203,10 @@ class EngineApp(faust.App):
     async def _tick(self, executor: AgentExecutor, interval_s: float) -> None:
         while not self.should_stop:
             await self.sleep(interval_s)
-            if not self.rebalancing and not self.should_stop and self.consumer.flow_active:
-                executor.interval(self.settings.max_open_runs)
+            for partition in sorted(executor.live):
+                if self._complete and not self.should_stop and self.consumer.flow_active:
+                    executor.interval(partition, self.settings.max_open_runs)
+                await asyncio.sleep(0)
 
     @faust.Service.task
     async def _watch(self) -> None:

@@ -100,15 +100,14 @@ class AgentExecutor:
         self._carry_out(partition, effects, run.now_ms, lambda: done(message))
         self._observer.run_handled(self.spec.name, run.topic, partition, len(run.records), seconds)
 
-    def interval(self, max_open: int) -> None:
-        """Let the handler act by the clock in every owned partition that is not full of effects under way."""
-        for partition in sorted(self.live):
-            if len(self._chains[partition]) >= max_open:
-                continue
-            now_ms = self._clock()
-            effects = self.spec.handler.interval(partition, now_ms, self.store.view(partition))
-            if effects is not None:
-                self._carry_out(partition, effects, now_ms, lambda: None)
+    def interval(self, partition: int, max_open: int) -> None:
+        """Let the handler act by the clock in an owned partition, unless it is full of effects under way."""
+        if partition not in self.live or len(self._chains[partition]) >= max_open:
+            return
+        now_ms = self._clock()
+        effects = self.spec.handler.interval(partition, now_ms, self.store.view(partition))
+        if effects is not None:
+            self._carry_out(partition, effects, now_ms, lambda: None)
 
     def overrule(self, partition: int, keys: Iterable[bytes]) -> None:
         """Write the present values of keys again, after another writer's."""

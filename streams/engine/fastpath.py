@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import gc
-import sys
 from typing import Any
 
 from aiokafka.consumer import fetcher
 
-SWITCH_INTERVAL_S = 0.0005
 GC_THRESHOLD = (50_000, 50, 1_000)
 
 
@@ -29,10 +27,7 @@ def use_raw_records() -> None:
 
 
 def tune_interpreter() -> None:
-    """Settings for a process that runs one worker.
-
-    The fetch thread gets the interpreter ten times sooner than at the default of 5 ms; and the collector, which has
-    to walk all live state, runs seventy times less often than at the default of 700 allocations.
+    """For a process that runs one worker: the collector, which has to walk all live state, runs seventy times less
+    often than at the default of 700 allocations.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLD)

@@ -122,7 +122,8 @@ async def test_a_handler_forgets_a_slice_that_the_changelog_changes_under_it() -
 async def test_the_interval_acts_in_owned_partitions() -> None:
     job = Job()
     job.executor.assign([0, 3])
-    job.executor.interval(4)
+    for partition in (0, 1, 3):
+        job.executor.interval(partition, 4)
     await job.executor.settled()
     assert job.producer.records == [("app-t-changelog", 3, b"ticked", b"1000")]
     assert job.store.view(3).get(b"ticked") == b"1000"
@@ -132,7 +133,7 @@ async def test_the_interval_leaves_out_a_partition_that_is_full_of_effects() -> 
     job = Job()
     job.executor.assign([3])
     for _ in range(3):
-        job.executor.interval(2)
+        job.executor.interval(3, 2)
     await job.executor.settled()
     assert len(job.producer.records) == 2
 
