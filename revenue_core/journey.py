@@ -98,6 +98,8 @@ class State:
     account: Account
     silent: bool = False
     """True for accounts that give no outputs (R37)."""
+    quarantined: bool = False
+    """True once the account's facts made the computation fail; it takes no more until somebody looks at it."""
     applied: int = -1
     """Journal offset of the last record applied."""
     horizon: int = 0

@@ -27,12 +27,12 @@ from revenue_core.facts import Touch
 from revenue_core.journey import Checkpoint, State
 
 VERSION = 1
-SILENT, WIDE = 1, 2
+SILENT, WIDE, QUARANTINED = 1, 2, 4
 INBOUND, STRETCHED = 1, 2
 HEADER = Struct("<BBqqqIIII")
 NARROW_TOUCH, WIDE_TOUCH = Struct("<qQB13HI"), Struct("<qQB13II")
 DUE, LENGTH, LAST_AT = Struct("<q"), Struct("<I"), Struct("<q")
-DUE_OFFSET = 2
+FLAGS_OFFSET, DUE_OFFSET = 1, 2
 NARROW_STRINGS = 2**16
 
 
@@ -44,6 +44,11 @@ def next_due(raw: bytes) -> int:
     """The due instant (ms) of a stored account, without decoding it."""
     due: int = DUE.unpack_from(raw, DUE_OFFSET)[0]
     return due
+
+
+def is_quarantined(raw: bytes) -> bool:
+    """Whether a stored account is quarantined, without decoding it."""
+    return bool(raw[FLAGS_OFFSET] & QUARANTINED)
 
 
 class Packed:
@@ -110,7 +115,7 @@ class Packed:
 def encode(state: State, packed: Packed) -> bytes:
     """The stored form of a live account."""
     checkpoint = orjson.dumps(state.checkpoint.to_list())
-    flags = (SILENT if state.silent else 0) | (WIDE if packed.wide else 0)
+    flags = state.silent * SILENT | packed.wide * WIDE | state.quarantined * QUARANTINED
     header = HEADER.pack(
         VERSION, flags, state.next_due(), state.applied, state.horizon,
         len(checkpoint), len(packed.strings), len(packed.touches), len(packed.facts),
@@ -138,7 +143,13 @@ def decode(account_id: str, raw: bytes) -> tuple[State, Packed]:
     _read_touches(account, parts[2], strings, packed.wide)
     _read_facts(account, parts[3])
     account.reindex()
-    state = State(account, silent=bool(flags & SILENT), applied=applied, horizon=horizon)
+    state = State(
+        account,
+        silent=bool(flags & SILENT),
+        quarantined=bool(flags & QUARANTINED),
+        applied=applied,
+        horizon=horizon,
+    )
     state.checkpoint = Checkpoint.from_list(orjson.loads(parts[0]))
     return state, packed
 

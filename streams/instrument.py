@@ -77,6 +77,7 @@ def refresh(metrics: Metrics, service: Service, sizes: Mapping[str, tuple[int, i
     metrics.set_sums(service.journey.gauges())
     for partition, part in service.journey.slices.items():
         metrics.set("watermark_timestamp_seconds", part.watermark / 1000, str(partition))
+    metrics.set("quarantined_accounts", sum(len(p.quarantined) for p in service.journey.slices.values()))
     for table, (keys, size) in sizes.items():
         metrics.set("state_keys", keys, table)
         metrics.set("state_bytes", size, table)

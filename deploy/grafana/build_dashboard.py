@@ -101,6 +101,8 @@ ROWS = (
             Query(f"time() - min({WATERMARK})", "age"),), "stat"),
         Panel("Dead letters", "Records set aside in the time range shown.", "short", (
             Query(f"sum({increase('headwater_dead_letters_total', 'code')})", "records"),), "stat"),
+        Panel("Quarantined accounts", "Set aside because their facts made the computation fail.", "short", (
+            Query('sum(headwater_quarantined_accounts{instance=~"$instance"})', "accounts"),), "stat"),
     )),
     Row("Throughput", (
         Panel("Events by topic", "Source events per second.", "eps", (

@@ -14,8 +14,10 @@ so a replay repeats exactly what is missing (``docs/decisions.md``).
 from __future__ import annotations
 
 import heapq
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 import orjson
 
@@ -48,6 +50,8 @@ class Live:
     timestamp: int = 0
     """Append time of the last record applied (ms)."""
     cause: str = ""
+    facts: list[tuple[Record, FactRecord]] = field(default_factory=list)
+    """Facts of the present run: they go to the dead letters if the account has to be quarantined."""
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ class Slice:
     scheduled: dict[bytes, int] = field(default_factory=dict)
     sums: dict[tuple[str, ...], tuple[int, list[int]]] = field(default_factory=dict)
     """metric -> (journal offset included, sums)"""
+    quarantined: set[bytes] = field(default_factory=set)
 
     def schedule(self, key: bytes, due: int) -> None:
         """Remember when the account is due, unless an earlier look at it is already planned."""
@@ -112,6 +117,8 @@ class JourneyHandler:
                 due = codec.next_due(raw)
                 if due < core.NEVER:
                     part.schedule(key, due)
+                if codec.is_quarantined(raw):
+                    part.quarantined.add(key)
 
     def revoked(self, partition: int) -> None:
         """Forget the partition."""
@@ -183,9 +190,8 @@ class JourneyRun:
             if metric[0] in PUBLISHED:
                 name = "|".join(metric)
                 self.effects.outputs.append(partial(name, self.run.partition, offset, sums))
-        for key, live in self.changed.items():
-            live.raw = codec.encode(live.state, live.packed)
-            state.append((key, live.raw))
+        for key in list(self.changed):
+            state.append((key, self._encoded(key)))
         part.applied = max(part.applied, self.run.records[-1].offset)
         state.append((PARTITION_KEY, orjson.dumps([part.applied, part.watermark])))
         self._shrink()
@@ -200,21 +206,62 @@ class JourneyRun:
             self.effects.outputs.append(self.rows.too_late(self.run, record, entry))
             self._count(entry, "too_late")
             return
+        self.changed[key] = live
+        live.facts.append((record, entry))
+        live.state.applied = record.offset
+        if live.state.quarantined:
+            self._refuse(live, "before")
+            return
+        try:
+            self._apply(key, live, entry, record)
+        except Exception as error:  # whatever it is, it must not stop the account's neighbours
+            self._quarantine(key, live, error)
+
+    def _apply(self, key: bytes, live: Live, entry: FactRecord, record: Record) -> None:
         changed = core.apply(
             live.state, entry.kind, entry.identity, entry.message, self.part.watermark, self.config
         )
         if not changed:
             self._count(entry, "duplicate")
-        else:
-            self._pack(live, entry, changed)
-            if entry.message.at < self.part.watermark:
-                self._count(entry, "late")
-        live.state.applied, live.timestamp, live.headers = record.offset, record.timestamp, record.headers
+            return
+        self._pack(live, entry, changed)
+        if entry.message.at < self.part.watermark:
+            self._count(entry, "late")
+        live.timestamp, live.headers = record.timestamp, record.headers
         live.cause = f"{entry.kind}:{entry.identity}"
-        self.changed[key] = live
-        if changed:
-            self.touched[key] = live
-            self.effects.origins.append(entry.origin)
+        self.touched[key] = live
+        self.effects.origins.append(entry.origin)
+
+    def _quarantine(self, key: bytes, live: Live, error: Exception) -> None:
+        """Put the account back to where the run found it, flag it, and keep the run's facts as dead letters."""
+        applied, facts = live.state.applied, live.facts
+        self.changed.pop(key, None)
+        self.touched.pop(key, None)
+        self.part.live.pop(key, None)
+        safe = self._load(key)
+        safe.state.quarantined, safe.state.applied, safe.facts = True, applied, facts
+        safe.state.checkpoint.due = core.NEVER
+        self.changed[key] = safe
+        self.part.quarantined.add(key)
+        self._refuse(safe, f"{type(error).__name__}: {error}, {place_of(error)}")
+
+    def _refuse(self, live: Live, reason: str) -> None:
+        for record, entry in live.facts:
+            self.effects.outputs.append(self.rows.quarantined(self.run, record, entry, reason))
+            self._count(entry, "quarantined")
+        live.facts.clear()
+
+    def _encoded(self, key: bytes) -> bytes:
+        """The account as it is stored from now on."""
+        live = self.changed[key]
+        try:
+            live.raw = codec.encode(live.state, live.packed)
+        except Exception as error:
+            self._quarantine(key, live, error)
+            live = self.changed[key]
+            live.raw = codec.encode(live.state, live.packed)
+        live.facts.clear()
+        return live.raw
 
     def _pack(self, live: Live, entry: FactRecord, change: core.Change) -> None:
         if entry.kind != "touchpoints":
@@ -275,13 +322,17 @@ class JourneyRun:
         self.changed[key] = live
 
     def _settle_touched(self) -> None:
-        for key, live in self.touched.items():
+        for key, live in list(self.touched.items()):
             self._settle(key, live, "event")
         self.touched.clear()
 
     def _settle(self, key: bytes, live: Live, cause: str) -> None:
-        changes = core.settle(live.state, self.part.watermark, self.config)
-        self.effects.outputs += self.rows.changes(changes, self._moment(live), cause)
+        try:
+            changes = core.settle(live.state, self.part.watermark, self.config)
+            self.effects.outputs += self.rows.changes(changes, self._moment(live), cause)
+        except Exception as error:
+            self._quarantine(key, live, error)
+            return
         self._add_up(changes.sums, live.state.applied)
         self.part.schedule(key, live.state.next_due())
 
@@ -314,3 +365,9 @@ def metric_key(metric: tuple[str, ...]) -> bytes:
 def metric_of(key: bytes) -> tuple[str, ...]:
     """The metric a table key belongs to."""
     return tuple(orjson.loads(key[len(METRIC_PREFIX) :]))
+
+
+def place_of(error: Exception) -> str:
+    """File and line that raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{PurePath(last.filename).name}:{last.lineno}"

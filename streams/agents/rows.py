@@ -139,6 +139,14 @@ class RowWriter:
             *moment.headers,
         )
 
+    def quarantined(self, run: Run, record: Record, entry: FactRecord, reason: str) -> Output:
+        """The dead letter of a fact of a quarantined account: the journal record, to be replayed once mended."""
+        message = (
+            f"the account is quarantined since its facts made the computation fail ({reason}); report this"
+        )
+        self.counts["dead_letters_total", entry.kind, "quarantined"] += 1
+        return dead_letter(run, record, Rejected("quarantined", "", message))
+
     def too_late(self, run: Run, record: Record, entry: FactRecord) -> Output:
         """The dead letter of a fact that state can no longer take (R06)."""
         message = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from streams.journal import encode_tick
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryRecord
 from streams.service import Service, Timing
-from streams.topology import ALERTS, CREDITS, JOURNAL, JOURNEYS
+from streams.topology import ALERTS, CREDITS, DEAD_LETTERS, JOURNAL, JOURNEYS
 from tests.builders import service
 
 DAY = 86_400_000
@@ -60,7 +61,7 @@ class Owner:
     """One process that owns the partition; the table outlives it."""
 
     def __init__(self, table: MemoryTable, replay_window: int = 0) -> None:
-        self.service: Service = service(RUNS_WITH(replay_window))
+        self.service: Service = service(with_window(replay_window))
         self.table = table
         self.service.journey.assigned(0, table)
 
@@ -72,9 +73,7 @@ class Owner:
         return effects
 
 
-def RUNS_WITH(replay_window: int) -> Timing:  # noqa: N802 - reads as a value
-    from dataclasses import replace
-
+def with_window(replay_window: int) -> Timing:
     return replace(RUNS, replay_window=replay_window)
 
 
@@ -179,3 +178,61 @@ def test_live_accounts_are_forgotten_beyond_the_limit_and_read_back_when_needed(
         ]
         == 3
     )
+
+
+class Explosive(dict[str, float]):
+    """Weights of touch types, of which one makes the computation fail."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key == "webinar":
+            raise ArithmeticError("no weight for a webinar")
+        return super().get(key, default)
+
+
+def fragile(table: MemoryTable) -> Owner:
+    """An owner whose computation fails for accounts with a webinar."""
+    owner = Owner(table)
+    config = owner.service.journey.config
+    weights = Explosive(config.temperature.weights)
+    owner.service.journey.config = replace(config, temperature=replace(config.temperature, weights=weights))
+    return owner
+
+
+POISONED = journal_of(
+    touch(1, 1), touch(1, 2, account_id="globex"), touch(2, 3, type="webinar"), touch(3, 4),
+    touch(2, 5, account_id="globex"),
+)  # fmt: skip
+
+
+def codes(effects: Effects) -> list[str]:
+    return [
+        dict(o.headers)["headwater.error.code"].decode() for o in effects.outputs if o.topic == DEAD_LETTERS
+    ]
+
+
+@pytest.mark.parametrize("sizes", [(5,), (2, 3), (1, 1, 1, 1, 1)])
+def test_an_account_that_makes_the_computation_fail_is_set_aside_and_its_neighbours_go_on(
+    sizes: tuple[int, ...],
+):
+    owner, records = fragile(MemoryTable()), list(POISONED)
+    effects = []
+    for size in sizes:
+        effects.append(owner.handle(records[:size]))
+        del records[:size]
+    letters = [code for part in effects for code in codes(part)]
+    assert set(letters) == {"quarantined"}
+    assert len(letters) >= 2
+    assert owner.service.journey.slices[0].quarantined == {b"A:acme"}
+    last = [row for part in effects for row in rows(part, JOURNEYS) if row["account_id"] == "globex"][-1]
+    assert last["touches"] == 2
+
+
+def test_a_new_owner_knows_the_quarantined_accounts_and_keeps_their_facts_as_dead_letters():
+    table = MemoryTable()
+    fragile(table).handle(POISONED)
+    successor = Owner(table)
+    assert successor.service.journey.slices[0].quarantined == {b"A:acme"}
+    (record,) = journal_of(touch(9, 9))
+    later = successor.handle([record._replace(offset=9)])
+    assert codes(later) == ["quarantined"]
+    assert [o.value for o in later.outputs] == [record.value]
