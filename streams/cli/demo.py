@@ -27,7 +27,8 @@ headwater demo --once --events 20000 --json | jq .conservation_ok
 
 headwater demo --rate 2000 --duration 60
 """
-ENDLESS = 100_000_000
+USUAL = 100_000
+"""Nine months of about 2,500 companies; a few minutes at the usual rate."""
 USUAL_ONCE = 20_000
 USUAL_RATE = 400.0
 LINES_PER_S = 4
@@ -35,7 +36,7 @@ STATUS_EVERY_S = 5.0
 
 
 def demo(
-    events: Annotated[int | None, typer.Option(min=1, help="How many; default 20000 with --once.")] = None,
+    events: Annotated[int | None, typer.Option(min=1, help="How many; 100000, with --once 20000.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 1,
     duration: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
     rate: Annotated[
@@ -54,7 +55,7 @@ def demo(
     """
     from streams.demo import DemoFailed, started
 
-    amount = events or (USUAL_ONCE if once else ENDLESS)
+    amount = events or (USUAL_ONCE if once else USUAL)
     pace = rate if rate is not None else (0.0 if once else USUAL_RATE)
 
     async def run() -> dict[str, Any] | None:
