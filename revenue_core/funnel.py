@@ -27,7 +27,8 @@ def stage_counts(deals: Iterable[Deal], config: CoreConfig) -> StageCounts:
     """Counts over the deals, for every open stage of each pipeline that has one. Counts of accounts add up.
 
     A deal has reached a stage when it entered it or a later open stage of its pipeline, or was won; it was
-    converted there when it reached the next one, at the last open stage when it was won.
+    converted there when it reached the next one, at the last open stage when it was won. It is lost in the last
+    open stage it entered, in none of its pipeline's when that was another pipeline's.
     """
     pipelines = {pipeline.name: pipeline for pipeline in config.pipelines}
     counts: dict[tuple[str, str], list[int]] = {}
@@ -38,7 +39,8 @@ def stage_counts(deals: Iterable[Deal], config: CoreConfig) -> StageCounts:
         entered = [stages.index(entry.stage) for entry in deal.entries if entry.stage in stages]
         won = deal.status == "won"
         furthest = len(stages) if won else max(entered, default=-1)
-        lost_in = entered[-1] if deal.status == "lost" and entered else -1
+        last = deal.entries[-1].stage if deal.entries else ""
+        lost_in = stages.index(last) if deal.status == "lost" and last in stages else -1
         for index, stage in enumerate(stages):
             known = counts.setdefault((deal.pipeline, stage), [0, 0, 0, 0])
             known[0] += furthest >= index

@@ -72,6 +72,12 @@ def test_a_deal_is_lost_in_the_open_stage_that_it_entered_last() -> None:
     ]  # fmt: skip
 
 
+def test_a_deal_whose_last_open_stage_is_of_another_pipeline_is_lost_in_none_of_its_own() -> None:
+    wandered = went("qualifiedtobuy", "contract_sent", "closedlost")
+    assert wandered.pipeline == "hubspot"
+    assert [lost for _, _, lost in counts(wandered, pipeline="hubspot")] == [0, 0, 0, 0, 0]
+
+
 def test_every_open_stage_of_a_pipeline_with_a_deal_is_there_and_no_other() -> None:
     stageless = stage_counts([fold(patch(1))], CONFIG)
     assert list(stageless) == [("default", stage) for stage in OPEN]
