@@ -32,7 +32,7 @@ from schemas.tabular import from_row
 
 STDIN = "-"
 TOPIC = "topic"
-KEPT_BYTES = 4 << 20
+KEPT_BYTES = 8 << 20
 """How much of a line that is too long is kept for the dead letter."""
 PARQUET_ROWS = 1_024
 _GZIP, _PARQUET, _BOM = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
@@ -166,7 +166,7 @@ def _ndjson(file: str, stream: Reader, default: str | None, form: str, max_bytes
         elif native and (default is None or b'"topic"' in raw):
             yield _with_own_topic(file, number, raw, default)
         elif default is None:
-            yield Line(None, file, number, raw, rejected=_no_topic())
+            yield Line(None, file, number, raw, rejected=no_topic(form))
         else:
             yield Line(default, file, number, raw)
 
@@ -183,19 +183,22 @@ def _with_own_topic(file: str, number: int, raw: bytes, default: str | None) -> 
 
 def _topic(given: object, default: str | None) -> tuple[str | None, Rejected | None]:
     if absent(given):
-        return default, None if default is not None else _no_topic()
+        return default, None if default is not None else no_topic()
     if isinstance(given, str) and given in EVENTS:
         return given, None
     return None, unknown_topic(given)
 
 
-def _no_topic() -> Rejected:
-    message = "nothing names the topic: add a topic field, or begin the file's name with the topic"
-    return Rejected("unknown_topic", "/topic", message)
+def no_topic(form: str = NATIVE) -> Rejected:
+    """The refusal of a line whose topic nothing names; only native lines can do so themselves."""
+    remedies = "begin the file's name with touchpoints, leads or deals, or say --topic"
+    if form == NATIVE:
+        remedies = f"add a topic field, {remedies}"
+    return Rejected("unknown_topic", "/topic", f"nothing names the topic: {remedies}")
 
 
 def _too_large(raw: bytes, whole: bool, max_bytes: int) -> Rejected:
-    size = f"{len(raw)} bytes" if whole else f"more than {len(raw)} bytes, of which these are kept"
+    size = f"{len(raw)} bytes" if whole else f"more than {len(raw)} bytes (only so many are kept here)"
     message = f"{size}, the limit is {max_bytes}: split it or raise max_message_bytes"
     return Rejected("too_large", "", message)
 

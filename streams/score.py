@@ -16,7 +16,7 @@ import orjson
 
 from schemas.errors import Rejected
 from streams.agents import coordinator
-from streams.files import Line, dead_letter
+from streams.files import Line, dead_letter, no_topic
 from streams.journal import encode_settle
 from streams.memory.executor import MemoryExecutor
 from streams.memory.log import MemoryLog, MemoryRecord
@@ -44,7 +44,6 @@ KEY_COLUMNS = {
     FORECASTS: "row_id",
     PARAMETERS: "parameter_id",
 }
-NO_TOPIC = Rejected("unknown_topic", "/topic", "nothing names the topic")
 BY_CLOCK = "score"
 """Name under which the end of the input reports its watermark."""
 
@@ -59,6 +58,8 @@ class Summary:
     bots: int = 0
     after_as_of: int = 0
     dead_letters: int = 0
+    quarantined: int = 0
+    """Accounts without answers since their facts made the computation fail."""
     codes: Counter[str] = field(default_factory=Counter)
     """Dead letters by code."""
     rows: Counter[str] = field(default_factory=Counter)
@@ -90,7 +91,7 @@ class Scorer:
         """Take one line as a record of its source topic; write what follows from it."""
         self.summary.lines += 1
         if line.rejected is not None or line.kind is None:
-            self._refuse(line, line.rejected or NO_TOPIC)
+            self._refuse(line, line.rejected or no_topic())
             return
         self.log.append(line.kind, None, line.message, self._watermark())
         self._work(line)
@@ -109,10 +110,14 @@ class Scorer:
             for topic, rows in self.view.items():
                 for key in sorted(rows, key=str.encode):
                     self._write(topic, rows[key])
-        for file in self.files.values():
-            file.close()
+        self.close()
         self._summarise()
         return self.summary
+
+    def close(self) -> None:
+        """Close the files as they are; ``finish`` does so itself."""
+        for file in self.files.values():
+            file.close()
 
     def _work(self, line: Line | None = None) -> None:
         self.executor.drain()
@@ -165,6 +170,8 @@ class Scorer:
         self.summary.duplicates = totals["duplicate"]
         self.summary.bots = totals["bot"]
         self.summary.after_as_of = totals["after_as_of"]
+        slices = self.service.journey.slices.values()
+        self.summary.quarantined = sum(len(part.quarantined) for part in slices)
 
 
 def reason_of(record: MemoryRecord) -> Rejected:

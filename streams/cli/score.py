@@ -61,6 +61,11 @@ def score(
     settings = settings_from(config)
     summary, seconds = _run(settings, files, out, instant, final, form, topic)
     _print(summary, seconds, out, json_output)
+    if summary.quarantined:
+        raise InvalidInput(
+            f"{summary.quarantined} accounts have no complete answers, since their facts made the computation fail: "
+            "report this as a defect"
+        )
     if summary.dead_letters:
         raise InvalidInput(
             f"{summary.dead_letters} of {summary.lines} lines could not be used: see {out / 'dead-letters.ndjson'}"
@@ -89,14 +94,22 @@ def _run(
     from streams.score import Scorer
 
     began = perf_counter()
+    for file in files:
+        if file != "-":  # before the outputs of an earlier run are overwritten
+            Path(file).open("rb").close()
     scorer = Scorer(offline_service(settings, now_ms(), form, as_of), out, final=final)
     sizes = [Path(file).stat().st_size for file in files if file != "-" and Path(file).exists()]
-    with progress("scoring", sum(sizes) if len(sizes) == len(files) else None) as advance:
-        for file in files:
-            for line in read_lines(file, kind=topic, form=form, max_bytes=settings.topics.max_message_bytes):
-                scorer.feed(line)
-                advance(len(line.raw) + 1)
-    return scorer.finish(as_of), perf_counter() - began
+    try:
+        with progress("scoring", sum(sizes) if len(sizes) == len(files) else None) as advance:
+            for file in files:
+                for line in read_lines(
+                    file, kind=topic, form=form, max_bytes=settings.topics.max_message_bytes
+                ):
+                    scorer.feed(line)
+                    advance(len(line.raw) + 1)
+        return scorer.finish(as_of), perf_counter() - began
+    finally:
+        scorer.close()
 
 
 def _print(summary: Summary, seconds: float, out: Path, json_output: bool) -> None:
@@ -107,6 +120,7 @@ def _print(summary: Summary, seconds: float, out: Path, json_output: bool) -> No
         print_json({
             **counts,
             "dead_letters": summary.dead_letters,
+            "quarantined": summary.quarantined,
             "codes": dict(summary.codes),
             "rows": dict(summary.rows),
             "as_of_ms": summary.as_of_ms,
@@ -120,6 +134,7 @@ def _print(summary: Summary, seconds: float, out: Path, json_output: bool) -> No
         ("bots", summary.bots),
         ("after --as-of", summary.after_as_of),
         ("dead letters", summary.dead_letters),
+        *([("quarantined accounts", summary.quarantined)] if summary.quarantined else []),
         *((f"  {code}", count) for code, count in sorted(summary.codes.items())),
         *((f"{topic}.ndjson", count) for topic, count in summary.rows.items()),
         ("seconds", f"{seconds:.1f}"),
