@@ -103,6 +103,13 @@ class Handler(Protocol):
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
         """Called about once a second for every owned partition, between runs. None: nothing to do."""
 
+    def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
+        """Whether ``new``, which stands behind ``old`` in the changelog, is at least as far on; asked in recovery.
+
+        False for what a worker wrote that had lost the partition without knowing. Must be True for a value that
+        this handler can write after ``old``, and be quick: it is called for every repeated key of a changelog.
+        """
+
 
 class StatelessHandler:
     """Base of handlers that keep nothing per partition."""
@@ -116,3 +123,7 @@ class StatelessHandler:
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
         """Nothing is due by the clock."""
         return None
+
+    def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
+        """The last record counts."""
+        return True

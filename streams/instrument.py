@@ -16,7 +16,7 @@ class Named:
 
     def __init__(self, handler: Handler, prefix: str) -> None:
         self.handler, self.prefix = handler, prefix
-        self.assigned, self.revoked = handler.assigned, handler.revoked
+        self.assigned, self.revoked, self.newer = handler.assigned, handler.revoked, handler.newer
 
     def handle(self, run: Run, table: TableView) -> Effects:
         """The handler's effects under full topic names."""

@@ -141,18 +141,18 @@ class EngineApp(faust.App):
         owned = self._owned(assigned)
         self._writes.clear()
         for executor in self.executors:
-            executor.revoke(executor.live - owned[executor.spec.name])
+            executor.keep_only(owned[executor.spec.name])
 
     async def tables_complete(self, seconds: float, records: int) -> None:
         """All owned tables are complete and every source stands at its committed offset."""
         owned = self._owned(self.consumer.assignment())
+        for tp, offset in self.tables.recovery.active_offsets.items():
+            self._writes.begin(tp, offset + 1)
         for executor in self.executors:
             executor.producer = self.producer
             for partition in sorted(owned[executor.spec.name]):
                 executor.assign([partition])
                 await asyncio.sleep(0)  # a handler may read its whole slice: let heartbeats out in between
-        for tp, offset in self.tables.recovery.active_offsets.items():
-            self._writes.begin(tp, offset + 1)
         self.observer.recovery(seconds, records)
 
     def _owned(self, assigned: set[TP]) -> dict[str, set[int]]:

@@ -63,6 +63,8 @@ class AgentExecutor:
         self._counts, self._clock, self._observer = counts, clock, observer
         self._advance, self._failed = advance, failed
         self._chains: dict[int, Chain] = {}
+        self._outdated: dict[int, set[bytes]] = {}
+        """Keys whose last changelog record is older than what we hold, until they are written again."""
         self.live: set[int] = set()
         """Partitions whose handler knows that it owns them."""
         self.producer: Appender | None = None
@@ -74,7 +76,11 @@ class AgentExecutor:
         for partition in sorted(set(partitions) - self.live):
             self._chains[partition] = Chain(self._failed)
             self.live.add(partition)
-            self.spec.handler.assigned(partition, self.store.view(partition))
+            view = self.store.view(partition)
+            self.spec.handler.assigned(partition, view)
+            # Compaction keeps the last record of a key: write ours again before it takes it away.
+            outdated = self._outdated.pop(partition, set())
+            self.overrule(partition, sorted(key for key in outdated if view.get(key) is not None))
 
     def revoke(self, partitions: Iterable[int]) -> None:
         """These partitions are gone, or their slices are about to change under the handler."""
@@ -83,10 +89,16 @@ class AgentExecutor:
             self._chains.pop(partition, None)
             self.spec.handler.revoked(partition)
 
+    def keep_only(self, owned: set[int]) -> None:
+        """A new assignment: every other partition is gone."""
+        self.revoke(self.live - owned)
+        self._outdated = {partition: keys for partition, keys in self._outdated.items() if partition in owned}
+
     def restore(self, partition: int, writes: Sequence[Write]) -> None:
         """Records from the changelog that this process did not write, or has not read yet."""
         self.revoke([partition])
-        self.store.apply(partition, writes)
+        outdated = self._outdated.setdefault(partition, set())
+        self.store.restore(partition, writes, self.spec.handler.newer, outdated)
 
     # -- work
 
@@ -109,9 +121,9 @@ class AgentExecutor:
         if effects is not None:
             self._carry_out(partition, effects, now_ms, lambda: None)
 
-    def overrule(self, partition: int, keys: Iterable[bytes]) -> None:
+    def overrule(self, partition: int, keys: Sequence[bytes]) -> None:
         """Write the present values of keys again, after another writer's."""
-        if partition in self.live:
+        if partition in self.live and keys:
             view = self.store.view(partition)
             effects = Effects(state=[(key, view.get(key)) for key in keys])
             self._carry_out(partition, effects, self._clock(), lambda: None)

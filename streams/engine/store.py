@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 Write = tuple[bytes, bytes | None]
 """Key and value; None deletes."""
+Newer = Callable[[bytes, bytes, bytes], bool]
+"""Key, value known, value behind it in the changelog: whether that one counts (``Handler.newer``)."""
 
 
 class SliceStore(Protocol):
@@ -17,6 +19,12 @@ class SliceStore(Protocol):
 
     def apply(self, partition: int, writes: Iterable[Write]) -> None:
         """Carry out writes in order."""
+
+    def restore(self, partition: int, writes: Iterable[Write], newer: Newer, outdated: set[bytes]) -> None:
+        """Carry out changelog records in order, except those that ``newer`` refuses; a deletion always counts.
+
+        ``outdated`` gets the keys whose last record in the changelog was refused, and loses the others.
+        """
 
     def drop(self, partition: int) -> None:
         """Forget a slice."""
@@ -66,6 +74,24 @@ class MemoryStore:
             old = data.pop(key, None) if value is None else data.get(key)
             if old is not None:
                 grown -= len(key) + len(old)
+            if value is not None:
+                grown += len(key) + len(value)
+                data[key] = value
+        self._bytes[partition] = self._bytes.get(partition, 0) + grown
+
+    def restore(self, partition: int, writes: Iterable[Write], newer: Newer, outdated: set[bytes]) -> None:
+        """Carry out changelog records in order, except those that ``newer`` refuses."""
+        data, grown = self._slice(partition), 0
+        for key, value in writes:
+            old = data.get(key)
+            if old is not None:
+                if value is not None and value != old and not newer(key, old, value):
+                    outdated.add(key)
+                    continue
+                outdated.discard(key)
+                grown -= len(key) + len(old)
+                if value is None:
+                    del data[key]
             if value is not None:
                 grown += len(key) + len(value)
                 data[key] = value

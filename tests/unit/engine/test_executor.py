@@ -58,6 +58,9 @@ class Upper(StatelessHandler):
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
         return Effects(state=[(b"ticked", b"%d" % now_ms)]) if partition else None
 
+    def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
+        return new >= old
+
 
 class Job:
     def __init__(self, changelog: str | None = "app-t-changelog") -> None:
@@ -117,6 +120,26 @@ async def test_a_handler_forgets_a_slice_that_the_changelog_changes_under_it() -
     job.executor.restore(0, [(b"a", None)])
     job.executor.assign([0])
     assert job.handler.told == [("assigned", 0, 0), ("revoked", 0, 0), ("assigned", 0, 1)]
+
+
+async def test_a_stale_record_at_the_end_of_the_changelog_is_overruled_once_the_slice_is_owned() -> None:
+    job = Job()
+    job.executor.restore(0, [(b"a", b"2"), (b"b", b"1"), (b"a", b"1")])
+    assert job.store.view(0).get(b"a") == b"2"
+    for _ in range(2):
+        job.executor.assign([0])
+        await job.executor.settled()
+        job.executor.revoke([0])
+    assert job.producer.records == [("app-t-changelog", 0, b"a", b"2")]
+
+
+async def test_nothing_is_written_for_a_slice_that_went_elsewhere_during_the_recovery() -> None:
+    job = Job()
+    job.executor.restore(0, [(b"a", b"2"), (b"a", b"1")])
+    job.executor.keep_only({1})
+    job.executor.assign([0])
+    await job.executor.settled()
+    assert job.producer.records == []
 
 
 async def test_the_interval_acts_in_owned_partitions() -> None:

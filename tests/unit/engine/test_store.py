@@ -25,3 +25,29 @@ def test_a_view_sees_later_writes() -> None:
     view = store.view(3)
     store.apply(3, [(b"a", b"1")])
     assert view.get(b"a") == b"1"
+
+
+def longer(key: bytes, old: bytes, new: bytes) -> bool:
+    return len(new) >= len(old)
+
+
+def test_a_restored_slice_keeps_the_value_that_is_further_on() -> None:
+    store, outdated = MemoryStore(), set[bytes]()
+    store.restore(0, [(b"a", b"22"), (b"b", b"1"), (b"a", b"1"), (b"b", b"333")], longer, outdated)
+    assert dict(store.view(0).items()) == {b"a": b"22", b"b": b"333"}
+    assert outdated == {b"a"}
+    assert store.size() == (2, 1 + 2 + 1 + 3)
+
+
+def test_a_key_whose_value_stands_last_again_is_not_outdated() -> None:
+    store, outdated = MemoryStore(), set[bytes]()
+    store.restore(0, [(b"a", b"22"), (b"a", b"1"), (b"b", b"22"), (b"b", b"1")], longer, outdated)
+    store.restore(0, [(b"a", b"22"), (b"b", b"333")], longer, outdated)
+    assert outdated == set()
+    assert dict(store.view(0).items()) == {b"a": b"22", b"b": b"333"}
+
+
+def test_a_deletion_in_the_changelog_always_counts() -> None:
+    store, outdated = MemoryStore(), set[bytes]()
+    store.restore(0, [(b"a", b"22"), (b"a", b"1"), (b"a", None), (b"gone", None)], longer, outdated)
+    assert (dict(store.view(0).items()), store.size(), outdated) == ({}, (0, 0), set())
