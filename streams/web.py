@@ -15,6 +15,14 @@ OPEN = frozenset({"/livez", "/readyz", "/healthz"})
 """Paths that need no token."""
 
 
+class CannotListen(OSError):
+    """The address is taken, or not ours to take."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        reason = (error.strerror or str(error)).rpartition(": ")[2].lower()
+        super().__init__(f"cannot serve probes and metrics on {host}:{port}: {reason}")
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """What the pages show. ``reasons`` says what keeps the worker from being ready; ``refresh`` renews gauges."""
@@ -60,12 +68,14 @@ def application(face: Face) -> web.Application:
 
 @asynccontextmanager
 async def served(face: Face, host: str, port: int) -> AsyncIterator[int]:
-    """Serve until the block ends; yields the port, a free one when 0 was asked for. Raises OSError when taken."""
+    """Serve until the block ends; yields the port, a free one when 0 was asked for. Raises CannotListen."""
     runner = web.AppRunner(application(face), access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise CannotListen(host, port, error) from None
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -75,7 +75,7 @@ async def run(
 ) -> int:
     """Serve and work until a signal, ``stop`` or a failure; returns the exit code.
 
-    ``announce`` is told the web port. Raises OSError when the port is taken.
+    ``announce`` is told the web port. Raises CannotListen when the port is taken.
     """
     tune_interpreter()
     async with served(worker.face, settings.web.host, settings.web.port) as port:

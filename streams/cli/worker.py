@@ -53,6 +53,7 @@ def worker(
 
 async def _work(settings: object) -> int:
     from streams.settings import Settings
+    from streams.web import CannotListen
     from streams.worker import build_worker, journal_partitions, run
 
     assert isinstance(settings, Settings)
@@ -64,4 +65,7 @@ async def _work(settings: object) -> int:
             f"headwater worker: http://{host}:{port}/metrics, brokers {settings.kafka.brokers}", err=True
         )
 
-    return await run(made, settings, announce, None)
+    try:
+        return await run(made, settings, announce, None)
+    except CannotListen as error:
+        raise Failure(f"{error}; --port N takes another, --port 0 any free one") from None
