@@ -54,6 +54,12 @@ class Run(NamedTuple):
     """The wall clock when the run was handed over, read once by the executor."""
     replay: bool = False
     """True while these records may have been handled before a restart, outputs included."""
+    left: int = 0
+    """Offsets behind the run up to the end of its partition, as the last fetch knew it: above 0, more is waiting.
+
+    Where they hold no record (compacted away, or transaction markers that a full run stopped short of) it may stay
+    above 0 until the next record.
+    """
 
 
 class Output(NamedTuple):

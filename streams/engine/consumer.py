@@ -156,8 +156,13 @@ class EngineConsumer(driver.Consumer):
         return max(most * left[tp] // furthest, 1)
 
     def _left(self, tp: TP) -> int:
-        """Records of a partition that are known to wait."""
+        """Offsets of a partition that are known to wait."""
         return max((self.highwater(tp) or 0) - self.ledger.partitions[tp].next_offset, 0)
+
+    def _waiting(self, tp: TP) -> int:
+        """Offsets between the last fetched record and the end; transaction markers right behind it count as read."""
+        assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
+        return max((self.highwater(tp) or 0) - int(assignment.state_value(tp).position), 0)
 
     # -- fetch and hand over
 
@@ -213,7 +218,9 @@ class EngineConsumer(driver.Consumer):
                 continue
             verdict, fresh = ledger.judge(records)
             if verdict is Verdict.DELIVER:
-                await self.callback(ledger.deliver(tp, fresh, generation))
+                run = ledger.deliver(tp, fresh, generation)
+                run.left = self._waiting(tp)
+                await self.callback(run)
             elif verdict is Verdict.FETCH_AGAIN:
                 self.gap_probes += 1
                 self.app.observer.gap_probed(tp.topic, tp.partition)

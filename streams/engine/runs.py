@@ -15,7 +15,7 @@ from streams.effects import Record
 class RunMessage(ConsumerMessage):
     """Consecutive records of one partition. ``offset`` is the last record's."""
 
-    __slots__ = ("done", "owner", "records", "replay")
+    __slots__ = ("done", "left", "owner", "records", "replay")
 
     def __init__(
         self, tp: TP, records: Sequence[Record], generation: int, owner: object, *, replay: bool = False
@@ -29,6 +29,8 @@ class RunMessage(ConsumerMessage):
         self.replay = replay
         self.owner = owner
         """The bookkeeping it was handed over by; after a rebalance there is a new one."""
+        self.left = 0
+        """Offsets known to wait behind it (``streams.effects.Run.left``)."""
         self.done = False
         """True when its effects are acknowledged: the only thing that makes its offset committable."""
 

@@ -85,16 +85,18 @@ class MemoryExecutor:
         for topic in agent.topics:
             for partition in range(self.log.partitions(topic)):
                 place = agent.name, topic, partition
-                records = self.log.partition(topic, partition).read(self.offsets[place], self.run_max)
+                source = self.log.partition(topic, partition)
+                records = source.read(self.offsets[place], self.run_max)
                 if not records:
                     continue
                 worked = True
                 table = self.tables[agent.name, partition]
-                run = Run(topic, partition, records, self.clock())
+                following = records[-1].offset + 1
+                run = Run(topic, partition, records, self.clock(), left=source.end - following)
                 self._carry_out(agent.handler.handle(run, table), table)
-                self.offsets[place] = records[-1].offset + 1
+                self.offsets[place] = following
                 if not self.retain:
-                    self.log.partition(topic, partition).discard(self.offsets[place])
+                    source.discard(following)
         return worked
 
     def _carry_out(self, effects: Effects, table: MemoryTable) -> None:

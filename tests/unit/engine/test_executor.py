@@ -40,6 +40,7 @@ class Upper(StatelessHandler):
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int, int]] = []
+        self.left: list[int] = []
 
     def assigned(self, partition: int, table: TableView) -> None:
         self.told.append(("assigned", partition, len(list(table.items()))))
@@ -49,6 +50,7 @@ class Upper(StatelessHandler):
 
     def handle(self, run: Run, table: TableView) -> Effects:
         effects = Effects(origins=[record.timestamp for record in run.records])
+        self.left.append(run.left)
         for record in run.records:
             assert record.key is not None and record.value is not None
             effects.outputs.append(Output("out", record.key, record.value.upper()))
@@ -88,7 +90,8 @@ def run(partition: int, *pairs: tuple[bytes, bytes]) -> RunMessage:
 
 
 async def test_outputs_go_before_state_and_the_run_is_done_last() -> None:
-    job, done = Job(), []
+    job = Job()
+    done: list[RunMessage] = []
     job.executor.assign([2])
     message = run(2, (b"a", b"x"), (b"b", b"y"))
     job.executor.handle(message, done.append)
@@ -103,6 +106,15 @@ async def test_outputs_go_before_state_and_the_run_is_done_last() -> None:
     ]
     assert job.advanced == [(2, 0, 2)]
     assert job.acked == [("upper", {"out": 2}, [10, 11])]
+
+
+async def test_a_handler_sees_how_much_waits_behind_the_run() -> None:
+    job, message = Job(), run(2, (b"a", b"x"))
+    job.executor.assign([2])
+    message.left = 7
+    job.executor.handle(message, lambda _: None)
+    await job.executor.settled()
+    assert job.handler.left == [7]
 
 
 async def test_handlers_hear_of_each_partition_once() -> None:
