@@ -143,11 +143,11 @@ Account = Annotated[
 Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """The name of the sending system (R01)."""
 
-_Instant = Annotated[int, Field(ge=times.EARLIEST_MS)] | str
+_Instant = Annotated[int, Field(ge=times.EARLIEST_MS, le=times.LATEST_MS)] | str
 Instant = Annotated[int | str, PlainValidator(_instant, json_schema_input_type=_Instant)]
 """RFC 3339 with an offset, or epoch milliseconds; becomes epoch milliseconds, not beyond our clock (R05)."""
 Day = Annotated[int | str, PlainValidator(_day, json_schema_input_type=_Instant)]
-"""RFC 3339 date or timestamp, or epoch milliseconds; becomes epoch milliseconds, of any time."""
+"""RFC 3339 date or timestamp, or epoch milliseconds; becomes epoch milliseconds, up to the year 9999."""
 
 Pipeline = Annotated[Text, AfterValidator(_pipeline)]
 Stage = Annotated[Text, AfterValidator(_stage)]

@@ -7,7 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 
 EARLIEST_MS = 946_684_800_000
 """2000-01-01T00:00:00Z. Anything earlier is usually seconds taken for milliseconds."""
+LATEST_MS = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z, the last instant that RFC 3339 can write."""
 
+_LONGEST_COUNT = 400
+"""Digits, leading zeros among them; Python refuses to read far longer integers."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.date()
 _DAY_MS = 86_400_000
@@ -20,12 +24,15 @@ _LEAP_SECOND = slice(17, 19)
 
 
 def instant(value: object) -> int:
-    """Epoch milliseconds of a JSON value, digits finer than a millisecond cut off. Raises ValueError."""
+    """Epoch milliseconds of a JSON value, digits finer than a millisecond cut off.
+
+    Raises ValueError, also for what lies before the year 2000 or after the year 9999.
+    """
     if type(value) is str:
         if _RFC3339.fullmatch(value):
             at = _rfc3339(value)
         elif value.isascii() and value.isdigit():
-            at = int(value)
+            at = int(value) if len(value) <= _LONGEST_COUNT else LATEST_MS + 1
         else:
             raise ValueError("not RFC 3339 with an offset")
     elif type(value) is int:
@@ -34,6 +41,8 @@ def instant(value: object) -> int:
         raise ValueError("neither text nor a whole number")
     if at < EARLIEST_MS:
         raise ValueError("before the year 2000")
+    if at > LATEST_MS:
+        raise ValueError("after the year 9999")
     return at
 
 

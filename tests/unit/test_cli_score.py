@@ -79,6 +79,7 @@ def test_a_damaged_file_is_named_and_what_came_before_it_is_on_disk(tmp_path: Pa
         ("--as-of", "2026-01-01", "RFC 3339 with an offset"),
         ("--as-of", "2026-01-01T00:00:00", "RFC 3339 with an offset"),
         ("--as-of", "1767225600", "before the year 2000"),
+        ("--as-of", "99999999999999999", "after the year 9999"),
     ],
 )
 def test_a_wrong_option_exits_2_and_says_what_would_be_right(option: str, value: str, remedy: str) -> None:

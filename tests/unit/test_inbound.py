@@ -128,7 +128,10 @@ BAD = [
     (TOUCH, {"occurred_at": "2000-01-01T00:30:00+01:00"}, "invalid_timestamp", "/occurred_at"),
     (TOUCH, {"occurred_at": "１７７２３５９２０００００"}, "invalid_timestamp", "/occurred_at"),
     (TOUCH, {"occurred_at": NOW + 300_001}, "future_timestamp", "/occurred_at"),
-    (TOUCH, {"occurred_at": 10**30}, "future_timestamp", "/occurred_at"),
+    (TOUCH, {"occurred_at": 10**30}, "invalid_timestamp", "/occurred_at"),
+    (TOUCH, {"occurred_at": "9" * 5000}, "invalid_timestamp", "/occurred_at"),
+    (TOUCH, {"occurred_at": 253_402_300_800_000}, "invalid_timestamp", "/occurred_at"),
+    (TOUCH, {"occurred_at": 253_402_300_799_999}, "future_timestamp", "/occurred_at"),
     (TOUCH, {"occurred_at": "9999-12-31T23:59:59Z"}, "future_timestamp", "/occurred_at"),
     (TOUCH, {"account_id": None}, "no_identifier", ""),
     (TOUCH, {"account_id": "  "}, "no_identifier", ""),
@@ -202,6 +205,11 @@ BAD = [
     (DEAL, {"contact_ids": "c1;c2"}, "invalid_field", "/contact_ids"),
     (DEAL, {"expected_close_date": "30.06.2026"}, "invalid_field", "/expected_close_date"),
     (DEAL, {"expected_close_date": 1_772_359_200}, "invalid_field", "/expected_close_date"),
+    (DEAL, {"expected_close_date": 253_402_300_800_000}, "invalid_field", "/expected_close_date"),
+    (DEAL, {"expected_close_date": 2**64}, "invalid_field", "/expected_close_date"),
+    (DEAL, {"expected_close_date": "9" * 30}, "invalid_field", "/expected_close_date"),
+    (DEAL, {"expected_close_date": "9" * 5000}, "invalid_field", "/expected_close_date"),
+    (DEAL, {"expected_close_date": "9999-12-31T23:59:59-01:00"}, "invalid_field", "/expected_close_date"),
     (MOVEMENT, {"movement": "upgrade"}, "invalid_field", "/movement"),
 ]
 
