@@ -52,8 +52,6 @@ class Run(NamedTuple):
     records: Sequence[Record]
     now_ms: int
     """The wall clock when the run was handed over, read once by the executor."""
-    replay: bool = False
-    """True while these records may have been handled before a restart, outputs included."""
     left: int = 0
     """Offsets behind the run up to the end of its partition, as the last fetch knew it: above 0, more is waiting.
 

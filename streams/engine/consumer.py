@@ -298,7 +298,7 @@ class EngineConsumer(driver.Consumer):
             self.app.flow_control.suspend()
             self.app.flow_control.clear()
             await self.wait_empty()
-        self.ledger.release(list(self.ledger.partitions))
+        self.ledger.release()
         await super().on_partitions_revoked(revoked)
 
     async def perform_seek(self) -> None:

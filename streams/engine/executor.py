@@ -105,7 +105,7 @@ class AgentExecutor:
     def handle(self, message: RunMessage, done: Callable[[RunMessage], None]) -> None:
         """Handle a run; ``done`` is called when its effects are acknowledged."""
         partition = message.partition
-        run = Run(message.topic, partition, message.records, self._clock(), message.replay, message.left)
+        run = Run(message.topic, partition, message.records, self._clock(), message.left)
         began = perf_counter()
         effects = self.spec.handler.handle(run, self.store.view(partition))
         seconds = perf_counter() - began

@@ -7,7 +7,7 @@ between runs that never existed (compaction, transaction markers) need no bookke
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from faust.types import TP
@@ -29,18 +29,9 @@ class Verdict(Enum):
 class PartitionLedger:
     """Bookkeeping of one owned partition since its last seek."""
 
-    __slots__ = (
-        "acked",
-        "committed",
-        "next_offset",
-        "open_runs",
-        "probed",
-        "replay_left",
-        "runs",
-        "uncommitted",
-    )
+    __slots__ = ("acked", "committed", "next_offset", "probed", "runs", "uncommitted")
 
-    def __init__(self, start: int, replay_left: int) -> None:
+    def __init__(self, start: int) -> None:
         self.next_offset = start
         """Of the next record to hand over."""
         self.committed = start
@@ -50,7 +41,6 @@ class PartitionLedger:
         """Records in ``runs``."""
         self.acked = 0
         """Records of them that are done."""
-        self.replay_left = replay_left
         self.probed: int | None = None
         """Offset at which a hole was seen once."""
 
@@ -73,8 +63,7 @@ class PartitionLedger:
 
     def deliver(self, tp: TP, records: Sequence[Record], generation: int) -> RunMessage:
         """A message for the records, counted as handed over."""
-        run = RunMessage(tp, records, generation, self, replay=self.replay_left > 0)
-        self.replay_left = max(self.replay_left - len(records), 0)
+        run = RunMessage(tp, records, generation, self)
         self.runs.append(run)
         self.uncommitted += len(records)
         self.next_offset = run.offset + 1
@@ -109,29 +98,15 @@ class Ledger:
     def __init__(self, *, batch_max: int, max_open_runs: int, replay_window: int) -> None:
         self._batch_max, self._max_open_runs, self._replay_window = batch_max, max_open_runs, replay_window
         self.partitions: dict[TP, PartitionLedger] = {}
-        self._left_at: dict[TP, int] = {}
 
-    def release(self, tps: Iterable[TP]) -> None:
-        """A rebalance began: remember where partitions were left, forget their runs.
-
-        Nothing is remembered of a partition that has work which is not committed: it may be done again, here or
-        elsewhere.
-        """
-        self._left_at.clear()
-        for tp in tps:
-            ledger = self.partitions.pop(tp, None)
-            if ledger is not None and not ledger.runs:
-                self._left_at[tp] = ledger.committed
+    def release(self) -> None:
+        """A rebalance began: forget all runs."""
+        self.partitions.clear()
 
     def start(self, positions: Mapping[TP, int]) -> None:
-        """Begin partitions at their committed offsets.
-
-        Records are marked as a replay for one window, unless the partition was ours before and stands exactly
-        where we left it: then nobody handled anything beyond.
-        """
+        """Begin partitions at their committed offsets."""
         for tp, offset in positions.items():
-            ours = self._left_at.get(tp) == offset
-            self.partitions[tp] = PartitionLedger(offset, 0 if ours else self._replay_window)
+            self.partitions[tp] = PartitionLedger(offset)
 
     def has_room(self, tp: TP) -> bool:
         """Whether one more run may be handed over; True for partitions that are not kept here.

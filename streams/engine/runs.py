@@ -15,18 +15,15 @@ from streams.effects import Record
 class RunMessage(ConsumerMessage):
     """Consecutive records of one partition. ``offset`` is the last record's."""
 
-    __slots__ = ("done", "left", "owner", "records", "replay")
+    __slots__ = ("done", "left", "owner", "records")
 
-    def __init__(
-        self, tp: TP, records: Sequence[Record], generation: int, owner: object, *, replay: bool = False
-    ) -> None:
+    def __init__(self, tp: TP, records: Sequence[Record], generation: int, owner: object) -> None:
         last = records[-1]
         super().__init__(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, 0, None, None, None, None, 0, 0, tp,
             generation_id=generation,
         )  # fmt: skip
         self.records = records
-        self.replay = replay
         self.owner = owner
         """The bookkeeping it was handed over by; after a rebalance there is a new one."""
         self.left = 0

@@ -45,7 +45,7 @@ class Count(StatelessHandler):
             count, applied = changed.get(key) or decode(table.get(key))
             if record.offset > applied:
                 changed[key] = count, applied = count + 1, record.offset
-            value = b"%s %d %d" % (record.value or b"", count, run.replay)
+            value = b"%s %d %d" % (record.value or b"", count, run.left)
             if record.value == b"large":
                 value = bytes(5 << 20)
             effects.outputs.append(Output(self.output, key, value, [("n", b"1")]))

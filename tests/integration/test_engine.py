@@ -11,7 +11,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from streams.embedded import EmbeddedBroker
-from tests.integration.engine_harness import INPUT_PARTITIONS, Job, pids, started
+from tests.integration.engine_harness import INPUT_PARTITIONS, KEYS, Job, pids, started
 from tests.integration.kafka_local import LocalKafka, free_port
 
 pytestmark = pytest.mark.integration
@@ -70,20 +70,21 @@ async def test_three_kills_lose_no_output_and_leave_the_table_exact(job: Job) ->
     assert duplicates <= 3 * INPUT_PARTITIONS * 2 * 4 * 50  # a kill repeats at most the replay window
 
 
-async def test_outputs_that_a_kill_repeats_are_flagged_as_replay(job: Job) -> None:
-    worker = job.worker(BATCH="50", COMMIT_MS="60000").start()
-    await job.feed(300)
-    await job.until_outputs(300)
-    await worker.kill()
-    worker.start(COMMIT_MS="200")
-    await job.until_done()
-    assert await job.audit() > 0
-    second: dict[bytes, int] = {}
+async def test_a_run_knows_how_much_of_its_partition_waits_behind_it(job: Job) -> None:
+    await job.feed(2_000)
+    job.worker(BATCH="50").start()
+    await job.until_outputs(2_000)
+    left: dict[int, int] = {}
     for record in await job.outputs():
-        number, _, replay = record.value.split()
-        if number in second:
-            assert replay == b"1"
-        second[number] = 1
+        number, _, waiting = map(int, record.value.split())
+        left[number] = waiting
+    for partition in range(INPUT_PARTITIONS):
+        numbers = [number for number in range(2_000) if number % KEYS % INPUT_PARTITIONS == partition]
+        behind = [left[number] for number in numbers]
+        assert all(found <= len(numbers) - at - 1 for at, found in enumerate(behind))
+        assert behind == sorted(behind, reverse=True)
+        assert behind[0] > 0
+        assert behind[-1] == 0
 
 
 async def test_two_clean_stops_repeat_nothing(job: Job) -> None:

@@ -86,7 +86,7 @@ class Job:
 
 def run(partition: int, *pairs: tuple[bytes, bytes]) -> RunMessage:
     records = [MemoryRecord(n, 10 + n, key, value) for n, (key, value) in enumerate(pairs)]
-    return PartitionLedger(0, 0).deliver(TP("in", partition), records, 1)
+    return PartitionLedger(0).deliver(TP("in", partition), records, 1)
 
 
 async def test_outputs_go_before_state_and_the_run_is_done_last() -> None:

@@ -21,12 +21,12 @@ def ledger(**settings: int) -> Ledger:
 
 
 def test_a_message_stands_for_its_last_record() -> None:
-    run = PartitionLedger(5, 0).deliver(P0, records(range(5, 9)), 3)
+    run = PartitionLedger(5).deliver(P0, records(range(5, 9)), 3)
     assert (run.offset, run.tp, run.generation_id, run.timestamp) == (8, P0, 3, 1.008)
 
 
 def test_only_the_acknowledged_prefix_is_committable() -> None:
-    part = PartitionLedger(0, 0)
+    part = PartitionLedger(0)
     first, second, third = (part.deliver(P0, records(range(n, n + 5)), 1) for n in (0, 5, 10))
     part.done(second)
     assert part.committable() is None
@@ -40,7 +40,7 @@ def test_only_the_acknowledged_prefix_is_committable() -> None:
 
 @given(st.permutations(range(8)), st.integers(0, 8))
 def test_the_commit_point_never_passes_an_open_run(order: list[int], done: int) -> None:
-    part = PartitionLedger(0, 0)
+    part = PartitionLedger(0)
     runs = [part.deliver(P0, records(range(n * 3, n * 3 + 3)), 1) for n in range(8)]
     for number in order[:done]:
         part.done(runs[number])
@@ -49,13 +49,13 @@ def test_the_commit_point_never_passes_an_open_run(order: list[int], done: int) 
 
 
 def test_holes_of_compaction_lie_inside_the_prefix() -> None:
-    part = PartitionLedger(0, 0)
+    part = PartitionLedger(0)
     part.done(part.deliver(P0, records([0, 3, 7]), 1))
     assert part.committable() == 8
 
 
 def test_records_that_were_handed_over_before_are_dropped() -> None:
-    part = PartitionLedger(10, 0)
+    part = PartitionLedger(10)
     assert part.judge(records(range(5, 10)))[0] is Verdict.DROP
     verdict, fresh = part.judge(records(range(8, 13)))
     assert verdict is Verdict.DELIVER
@@ -63,13 +63,13 @@ def test_records_that_were_handed_over_before_are_dropped() -> None:
 
 
 def test_a_hole_is_fetched_again_once_and_then_believed() -> None:
-    part = PartitionLedger(10, 0)
+    part = PartitionLedger(10)
     assert part.judge(records([12, 13]))[0] is Verdict.FETCH_AGAIN
     assert part.judge(records([12, 13]))[0] is Verdict.DELIVER
 
 
 def test_a_fetch_that_was_lost_is_found_by_the_second_one() -> None:
-    part = PartitionLedger(10, 0)
+    part = PartitionLedger(10)
     assert part.judge(records([12, 13]))[0] is Verdict.FETCH_AGAIN
     verdict, fresh = part.judge(records([10, 11, 12, 13]))
     assert verdict is Verdict.DELIVER
@@ -77,7 +77,7 @@ def test_a_fetch_that_was_lost_is_found_by_the_second_one() -> None:
 
 
 def test_each_new_hole_is_doubted_again() -> None:
-    part = PartitionLedger(0, 0)
+    part = PartitionLedger(0)
     part.judge(records([2]))
     part.deliver(P0, part.judge(records([2]))[1], 1)
     assert part.judge(records([5]))[0] is Verdict.FETCH_AGAIN
@@ -116,39 +116,11 @@ def test_a_commit_is_wanted_early_when_a_quarter_of_the_window_is_acknowledged()
     assert book.done(part.deliver(P0, records([9]), 1))
 
 
-def test_the_first_window_after_an_assignment_is_a_replay() -> None:
-    book = ledger(replay_window=15)
-    book.start({P0: 0})
-    part = book.partitions[P0]
-    flags = [part.deliver(P0, records(range(n, n + 10)), 1).replay for n in (0, 10, 20)]
-    assert flags == [True, True, False]
-
-
-def test_a_partition_found_where_it_was_left_is_no_replay() -> None:
-    book = ledger()
-    book.start({P0: 0, P1: 0})
-    for tp in (P0, P1):
-        book.done(book.partitions[tp].deliver(tp, records([0]), 1))
-    book.commit({P0: 1})
-    book.release([P0, P1])
-    book.start({P0: 1, P1: 1})
-    assert not book.partitions[P0].deliver(P0, records([1]), 2).replay
-    assert book.partitions[P1].deliver(P1, records([1]), 2).replay
-
-
-def test_a_partition_that_moved_on_elsewhere_is_a_replay() -> None:
-    book = ledger()
-    book.start({P0: 5})
-    book.release([P0])
-    book.start({P0: 9})
-    assert book.partitions[P0].deliver(P0, records([9]), 2).replay
-
-
 def test_a_run_of_before_a_rebalance_counts_for_nothing() -> None:
     book = ledger()
     book.start({P0: 0})
     old = book.partitions[P0].deliver(P0, records([0]), 1)
-    book.release([P0])
+    book.release()
     book.start({P0: 0})
     assert book.done(old) is False
     assert book.committable() == {}
