@@ -37,7 +37,10 @@ def unwrap(raw: bytes, headers: Headers) -> bytes:
     data = envelope.get("data")
     if data is None:
         raise Rejected("invalid_json", "/data", "the CloudEvents envelope has no data: put the event there")
-    return data.encode() if isinstance(data, str) else _dump(data)
+    try:
+        return data.encode() if isinstance(data, str) else _dump(data)
+    except RecursionError:
+        raise Rejected("invalid_json", "/data", "data is nested too deep: flatten it") from None
 
 
 def _dump(data: object) -> bytes:

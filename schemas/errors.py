@@ -32,5 +32,8 @@ class Rejected(Exception):
 
 def shown(value: object) -> str:
     """A value as error messages show it: its literal, cut to a readable length, on one line."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):
+        text = "nested too deep, or a number too long, to be shown"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

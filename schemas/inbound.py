@@ -114,7 +114,8 @@ def check_size(raw: bytes, context: Context) -> None:
 def _normalise(kind: str, fields: Mapping[str, Any], context: Context) -> Event:
     """One pass of the model. Raises ValueError or LookupError when anything at all is wrong with the message."""
     present = given(fields)
-    event_type = EVENTS[kind][str(present["type"])]
+    name = present["type"]
+    event_type = EVENTS[kind][name if type(name) is str else ""]
     event = event_type.validate(present, context=context)
     if event_type.needs_any and event_type.needs_any.isdisjoint(event):
         raise LookupError("nothing says whom it is about")

@@ -54,6 +54,9 @@ PAGE = ("url", "referrer", "title")
 NO_REFERRER = "$direct"
 """What RudderStack writes for a page that was not linked to."""
 ACCOUNT_TRAITS = ("name", "industry")
+MOST_EMPLOYEES = 2**63 - 1
+_LONGEST_COUNT = 400
+"""Digits; Python refuses to read far longer integers."""
 
 
 def with_track_events(events: Mapping[str, str]) -> Callable[[bytes, Headers, str], list[Message]]:
@@ -153,10 +156,11 @@ def _group(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _employees(value: object) -> int | None:
-    """The spec has the number as text; a range such as ``50-100`` is none."""
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        return int(value)
-    return value if type(value) is int and value >= 0 else None
+    """The spec has the number as text; a range such as ``50-100`` is none, nor is what no company has."""
+    count = value
+    if isinstance(value, str) and len(value) <= _LONGEST_COUNT and value.strip().isascii():
+        count = int(value) if value.strip().isdigit() else None
+    return count if type(count) is int and 0 <= count <= MOST_EMPLOYEES else None
 
 
 def _alias(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,6 +89,14 @@ def test_the_corrected_time_is_preferred_then_that_of_the_device_then_that_of_th
     )
 
 
+@pytest.mark.parametrize("field", ["messageId", "type", "timestamp", "userId", "batch", "event"])
+def test_a_value_nested_too_deep_to_be_shown_is_refused_all_the_same(field: str) -> None:
+    deep = b"[" * 1_000 + b"]" * 1_000
+    value = json.dumps({**MESSAGE, field: 0}).replace(f'"{field}": 0', f'"{field}": {deep.decode()}').encode()
+    with pytest.raises(Rejected):
+        decoder_of("segment")("touchpoints", value, (), CONTEXT)
+
+
 def test_ids_that_are_explicitly_null_are_absent() -> None:
     assert "anonymous_id" not in event(anonymousId=None)
     assert "contact_id" not in event(userId=None, anonymousId="a1")
@@ -113,6 +121,13 @@ def test_the_traits_of_a_group_are_not_those_of_a_person() -> None:
     found = event(type="group", groupId="acme", traits={"email": "info@acme.example", "employees": "50-100"})
     assert "email" not in found
     assert found["attributes"] == {"email": "info@acme.example", "employees": "50-100"}
+
+
+@pytest.mark.parametrize("employees", ["9" * 5000, "9" * 19, 10**12 + 0.5, -1])
+def test_a_number_of_employees_that_no_company_has_is_a_trait_like_any_other(employees: object) -> None:
+    found = event(type="group", groupId="acme", traits={"employees": employees})
+    assert "employees" not in found
+    assert found["attributes"] == {"employees": employees}
 
 
 @pytest.mark.parametrize("name", sorted(DEFAULT_TRACK_EVENTS))

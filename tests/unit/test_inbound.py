@@ -274,6 +274,14 @@ def test_a_long_value_is_shown_cut() -> None:
     assert len(refusal("touchpoints", raw({**TOUCH, "type": "x" * 5_000})).message) < 600
 
 
+@pytest.mark.parametrize("levels", [150, 400, 900, 980])
+def test_an_envelope_with_data_nested_too_deep_gets_an_answer(levels: int) -> None:
+    value = b'{"data": {"a": 1e400, "b": ' + b"[" * levels + b"]" * levels + b"}}"
+    headers = [("content-type", b"application/cloudevents+json")]
+    with pytest.raises(Rejected):
+        decode_message("touchpoints", value, headers, CONTEXT)
+
+
 def test_an_event_keeps_known_fields_that_are_present_and_nothing_else() -> None:
     found = event(TOUCH, url="", title=" ", referrer=None, session_id=5, attemptNumber=3, movement="new")
     assert found == {
