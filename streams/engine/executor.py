@@ -16,6 +16,9 @@ from streams.engine.settings import AgentSpec
 from streams.engine.store import SliceStore, Write
 from streams.partitioning import partition_of
 
+UNKNOWN = -1
+"""Offset of a batch that the broker recognised as a repeated one but no longer knows the place of."""
+
 
 class Appender(Protocol):
     """What the executor needs of the producer."""
@@ -44,8 +47,8 @@ def group_outputs(outputs: Iterable[Output], counts: Mapping[str, int]) -> dict[
 class AgentExecutor:
     """One agent: its handler, its slices and the effects under way for each of them.
 
-    ``advance`` is told of acknowledged state records (partition, base offset, offset after the last); ``failed``
-    gets the first error of a slice's effects.
+    ``advance`` is told of acknowledged state records (partition, base offset, offset after the last; both
+    ``UNKNOWN`` when the broker did not say); ``failed`` gets the first error of a slice's effects.
     """
 
     def __init__(
@@ -163,7 +166,10 @@ class AgentExecutor:
     async def _state_acked(self, partition: int, batches: Sequence[Appended], items: Sequence[Item]) -> None:
         for batch in batches:
             base = await batch.base
-            self._advance(partition, base + batch.start, base + batch.end)
+            if base < 0:  # written before, and the broker does not say where
+                self._advance(partition, UNKNOWN, UNKNOWN)
+            else:
+                self._advance(partition, base + batch.start, base + batch.end)
         size = sum(len(key or b"") + len(value or b"") for key, value, _ in items)
         self._observer.state_acked(self.spec.name, partition, len(items), size)
 

@@ -34,7 +34,7 @@ class WriteTracker:
     def acknowledged(self, tp: TP, base: int, end: int) -> tuple[int, int] | None:
         """Our records ``base`` to ``end - 1`` are on the log; the range of another writer's before them, or None.
 
-        A broker that recognised a repeated batch may not know its offsets (-1): then the next one starts anew.
+        A broker that recognised a repeated batch may not know its offsets (both -1): then the next one starts anew.
         """
         expected = self._ends.get(tp)
         if base < 0:

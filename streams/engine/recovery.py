@@ -44,7 +44,8 @@ class EngineRecovery(Recovery):
     def advance(self, tp: TP, base: int, end: int) -> None:
         """Our own records ``base`` to ``end - 1`` are on the log and need not be read at the next rebalance.
 
-        When others lie before them the position stays, so that the next recovery reads those and ours in log order.
+        When others lie before them, or nobody knows where ours are (both -1), the position stays, so that the next
+        recovery reads all of them in log order.
         """
         if tp in self.active_tps and base == self.active_offsets[tp] + 1:
             self.active_offsets[tp] = end - 1

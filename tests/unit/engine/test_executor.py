@@ -10,6 +10,7 @@ from streams.effects import Effects, Output, Run, StatelessHandler, TableView
 from streams.engine.batches import Appended, Item
 from streams.engine.errors import UnknownTopic
 from streams.engine.executor import AgentExecutor, group_outputs
+from streams.engine.foreign import WriteTracker
 from streams.engine.ledger import PartitionLedger
 from streams.engine.observer import Observer
 from streams.engine.runs import RunMessage
@@ -24,6 +25,8 @@ class Producer:
 
     def __init__(self) -> None:
         self.records: list[tuple[str, int, bytes | None, bytes | None]] = []
+        self.start, self.known = 0, True
+        """Position of our items in their batch, and whether the broker tells its offset."""
         self.ends: dict[tuple[str, int], int] = {}
 
     def append(self, topic: str, partition: int, items: Sequence[Item], now_ms: int) -> list[Appended]:
@@ -31,8 +34,8 @@ class Producer:
         self.ends[topic, partition] = base + len(items)
         self.records += [(topic, partition, key, value) for key, value, _ in items]
         future = asyncio.get_running_loop().create_future()
-        future.set_result(base)
-        return [Appended(future, 0, len(items))]
+        future.set_result(base if self.known else -1)
+        return [Appended(future, self.start, self.start + len(items))]
 
 
 class Upper(StatelessHandler):
@@ -178,6 +181,27 @@ async def test_state_without_a_table_is_a_defect() -> None:
     job.executor.assign([0])
     with pytest.raises(TypeError, match="upper"):
         job.executor.handle(run(0, (b"a", b"x")), lambda _: None)
+
+
+async def test_state_behind_others_in_its_batch_is_told_by_its_own_offsets() -> None:
+    job = Job()
+    job.producer.start = 3
+    job.executor.assign([2])
+    job.executor.interval(2, 4)
+    await job.executor.settled()
+    assert job.advanced == [(2, 3, 4)]
+
+
+async def test_state_of_a_repeated_batch_whose_offset_nobody_knows_is_at_an_unknown_place() -> None:
+    job, tracker, place = Job(), WriteTracker(), TP("app-t-changelog", 2)
+    tracker.begin(place, 0)
+    job.producer.start, job.producer.known = 3, False
+    job.executor.assign([2])
+    job.executor.interval(2, 4)
+    await job.executor.settled()
+    assert job.advanced == [(2, -1, -1)]
+    assert [tracker.acknowledged(place, base, end) for _, base, end in job.advanced] == [None]
+    assert tracker.acknowledged(place, 4, 5) is None
 
 
 async def test_values_are_written_again_after_another_writer() -> None:

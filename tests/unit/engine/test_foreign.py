@@ -24,7 +24,7 @@ def test_what_lies_before_our_records_is_another_writers_and_is_told_once() -> N
 def test_nothing_is_concluded_without_a_known_end() -> None:
     tracker = WriteTracker()
     assert tracker.acknowledged(LOG, 5, 6) is None
-    assert tracker.acknowledged(LOG, -1, 3) is None
+    assert tracker.acknowledged(LOG, -1, -1) is None
     assert tracker.acknowledged(LOG, 90, 91) is None
     tracker.begin(LOG, 91)
     tracker.clear()
