@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +38,8 @@ IDLE_S = 2.0
 START_DEADLINE_S = 60.0
 STILL_S = IDLE_S + 2.5
 """Nothing lags and event time has stood still for so long: the coordinator has had its last say."""
-LATER = frozenset({"duplicate", "late", "too_late"})
-"""Outcomes that the journey agent adds to events that ingest has counted."""
+OF_INGEST = frozenset({"ok", "bot", "null", "invalid", "future"})
+"""Outcomes of which every source event has exactly one; the journey agent adds its own to some of them."""
 STALL_S = 60.0
 """Without any progress for so long, waiting for the end is given up."""
 SETTLED_AFTER_MS = 5_000
@@ -217,7 +217,7 @@ class Demo:
             if progress != last:
                 last, since = progress, monotonic()
             elif progress is not None and progress[0] == 0 and monotonic() - since > STILL_S:
-                self.counted = self._outcomes(samples)
+                self.counted = outcomes(samples)
                 return
             elif monotonic() - since > STALL_S:
                 raise DemoFailed(f"nothing moved for {STALL_S:.0f} s; the worker said:\n{self._said()}")
@@ -238,15 +238,7 @@ class Demo:
         sources = {s.labels["topic"] for s in samples if s.name == "headwater_consumer_lag_records"}
         if not sources >= set(SOURCES):
             return None
-        return sum(lags), *marks, sum(self._outcomes(samples).values())
-
-    def _outcomes(self, samples: list[Any]) -> dict[str, float]:
-        """Source records by what ingest made of them."""
-        found: Counter[str] = Counter()
-        for sample in samples:
-            if sample.name == "headwater_events_total" and sample.labels["outcome"] not in LATER:
-                found[sample.labels["outcome"]] += sample.value
-        return dict(found)
+        return sum(lags), *marks, sum(outcomes(samples).values())
 
 
 @asynccontextmanager
@@ -255,3 +247,12 @@ async def started(events: int, seed: int, rate: float) -> AsyncIterator[Demo]:
     with tempfile.TemporaryDirectory(prefix="headwater-demo-") as folder:
         async with Demo(events, seed, rate, Path(folder)).running() as demo:
             yield demo
+
+
+def outcomes(samples: Iterable[Any]) -> dict[str, float]:
+    """Source events by what ingest made of them, from the worker's metrics."""
+    found: Counter[str] = Counter()
+    for sample in samples:
+        if sample.name == "headwater_events_total" and sample.labels["outcome"] in OF_INGEST:
+            found[sample.labels["outcome"]] += sample.value
+    return dict(found)
