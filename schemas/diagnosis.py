@@ -22,6 +22,7 @@ ORDER = (
     "unknown_stage", "unknown_currency", "invalid_amount", "invalid_field",
 )  # fmt: skip
 """R13, once the type is known."""
+TOO_LONG = "string_too_long"
 
 
 def diagnose(kind: str, fields: Mapping[str, Any], context: Context) -> Rejected | None:
@@ -67,6 +68,8 @@ def _reasons(event_type: EventType, present: Mapping[str, Any], context: Context
             elif kinds[0] in ORDER:
                 yield Rejected(kinds[0], f"/{name}", f"{name} {shown(present[name])} {texts[0]}")
             else:
+                if TOO_LONG in kinds:  # that it might have been another type helps nobody
+                    texts = (texts[kinds.index(TOO_LONG)].removeprefix("String "),)
                 expected = " or ".join(text.removeprefix("Input ") for text in texts)
                 yield Rejected("invalid_field", f"/{name}", f"{name} is {shown(present[name])}: {expected}")
     if event_type.needs_any and present.keys().isdisjoint(IDENTIFIERS):

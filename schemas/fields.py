@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import orjson
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainValidator, StringConstraints
 from pydantic import ValidationInfo as Info
 from pydantic_core import PydanticCustomError
@@ -23,6 +24,14 @@ NATIVE_TIME = "send RFC 3339 with an offset, such as 2026-03-01T10:00:00Z, or ep
 DEEPEST = 100
 """Levels of a sender's own objects; writers of JSON give up at a few hundred."""
 _BEYOND_64_BIT = 2**63
+LONGEST_TEXT = 1_024
+"""Characters of a name or an identifier; some stand several times in every row about them."""
+_MOST_DIGITS = LONGEST_TEXT - 1
+LONGEST_LONG_TEXT = 8_192
+"""Characters of what is long by nature: addresses of pages, user agents, reasons."""
+LONGEST_LIST = 1_000
+LARGEST_OBJECT = 16_384
+"""Bytes of a sender's own object as compact JSON. Every account keeps its last one."""
 
 
 def absent(value: object) -> bool:
@@ -89,6 +98,9 @@ def _currency(value: str, info: Info[Context]) -> str:
 
 def _amount(value: object, info: Info[Context], *, signed: bool = False) -> str:
     """Canonical text, within the limit of the currency named before it, else of the default one (R24)."""
+    if type(value) is str and len(value) > LONGEST_TEXT:
+        reason = f"is longer than {LONGEST_TEXT:,} characters: round it"
+        raise PydanticCustomError("invalid_amount", reason)
     try:
         text = canonical(value)
         check_range(text, info.context.exponent(info.data.get("currency")), signed=signed)
@@ -102,13 +114,44 @@ def _signed_amount(value: object, info: Info[Context]) -> str:
     return _amount(value, info, signed=True)
 
 
+def _written_out(value: int) -> str:
+    if abs(value) >= 10**_MOST_DIGITS:
+        raise PydanticCustomError(
+            "invalid_field", f"has more than {_MOST_DIGITS:,} digits: send a shorter one"
+        )
+    return str(value)
+
+
+def _domain(value: str) -> str:
+    if not bare_domain(value):
+        raise PydanticCustomError("invalid_field", "names no domain: send one such as example.com")
+    return value
+
+
+def bare_domain(domain: str) -> str:
+    """A domain as all domains are compared: lower case, without trailing dot and leading ``www.`` (R38)."""
+    return domain.lower().removesuffix(".").removeprefix("www.")
+
+
 def _without_absent(value: object) -> object:
-    return [element for element in value if not absent(element)] if type(value) is list else value
+    if type(value) is not list:
+        return value
+    if len(value) > LONGEST_LIST:
+        reason = f"has {len(value):,} elements: send at most {LONGEST_LIST:,}"
+        raise PydanticCustomError("invalid_field", reason)
+    return [element for element in value if not absent(element)]
 
 
 def _object(value: dict[str, Any]) -> dict[str, Any]:
     """``value``, if every later reader and writer can take it."""
     _check(value, DEEPEST)
+    try:
+        size = len(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        raise PydanticCustomError("invalid_field", "holds text that is not Unicode: correct it") from None
+    if size > LARGEST_OBJECT:
+        reason = f"takes {size:,} bytes as JSON: send at most {LARGEST_OBJECT:,}"
+        raise PydanticCustomError("invalid_field", reason)
     return value
 
 
@@ -132,14 +175,16 @@ def either(names: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-Text = str
-_WrittenOut = Annotated[int, AfterValidator(str)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+LongText = Annotated[str, Field(max_length=LONGEST_LONG_TEXT)]
+_WrittenOut = Annotated[int, AfterValidator(_written_out)]
 Identifier = Annotated[Text | _WrittenOut, Field(union_mode="left_to_right")]
 """Text as it stands, or a JSON integer as its decimal text (R62)."""
 Account = Annotated[
     Annotated[Text, StringConstraints(strip_whitespace=True)] | _WrittenOut, Field(union_mode="left_to_right")
 ]
 """An account id: trimmed, case kept (R43)."""
+Domain = Annotated[Identifier, AfterValidator(_domain)]
 Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """The name of the sending system (R01)."""
 
@@ -153,7 +198,7 @@ Pipeline = Annotated[Text, AfterValidator(_pipeline)]
 Stage = Annotated[Text, AfterValidator(_stage)]
 Currency = Annotated[Text, StringConstraints(to_upper=True), AfterValidator(_currency)]
 """ISO 4217 code; becomes upper case (R24)."""
-_Amount = int | float | str
+_Amount = int | float | Text
 Amount = Annotated[_Amount, PlainValidator(_amount, json_schema_input_type=_Amount)]
 """Major units, a number or decimal text, not negative; becomes canonical decimal text (R24)."""
 SignedAmount = Annotated[_Amount, PlainValidator(_signed_amount, json_schema_input_type=_Amount)]
@@ -166,8 +211,11 @@ Number = _Whole | Annotated[float, Field(allow_inf_nan=False)]
 TextList = Annotated[
     list[Identifier],
     FailFast(),
-    BeforeValidator(_without_absent, json_schema_input_type=list[Identifier | None]),
+    BeforeValidator(
+        _without_absent,
+        json_schema_input_type=Annotated[list[Identifier | None], Field(max_length=LONGEST_LIST)],
+    ),
 ]
 """Identifiers; absent elements are left out."""
 Object = Annotated[dict[str, Any], AfterValidator(_object)]
-"""A JSON object of the sender's own making."""
+"""A JSON object of the sender's own making, of bounded size and depth."""

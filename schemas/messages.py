@@ -2,7 +2,9 @@
 
 These models are what messages are validated with, what the JSON Schemas are exported from, and what rows of
 tables are read by. A field of a model is one that may be sent; every field that is not required may be absent,
-and unknown fields are ignored. Where one field's rule needs another's value, that other one stands before it.
+and unknown fields are ignored. Text has at most 1,024 characters, what is long by nature (addresses of pages,
+user agents, reasons) 8,192, a list 1,000 elements. Where one field's rule needs another's value, that other one
+stands before it.
 """
 
 # no postponed annotations: the models are read at run time
@@ -18,8 +20,10 @@ from schemas.fields import (
     Count,
     Currency,
     Day,
+    Domain,
     Identifier,
     Instant,
+    LongText,
     Number,
     Object,
     Pipeline,
@@ -59,7 +63,7 @@ class Person(TypedDict, total=False):
     contact_id: Annotated[Identifier, Field(description="A known person")]
     email: Annotated[Identifier, Field(description="E-mail address of a person")]
     anonymous_id: Annotated[Identifier, Field(description="A visitor nobody may know yet")]
-    domain: Annotated[Identifier, Field(description="Website domain of a company")]
+    domain: Annotated[Domain, Field(description="Website domain of a company")]
 
 
 class Identifiers(Person, total=False):
@@ -101,8 +105,8 @@ class OfDeal(Envelope, Person, total=False):
 class Touch(Event, total=False):
     """One dated contact between an account and us."""
 
-    url: Annotated[Text, Field(description="Page address; UTMs and click ids not given are read from it")]
-    referrer: Annotated[Text, Field(description="Address of the page before")]
+    url: Annotated[LongText, Field(description="Page address; UTMs and click ids not given are read from it")]
+    referrer: Annotated[LongText, Field(description="Address of the page before")]
     title: Annotated[Text, Field(description="Title of the page or name of the action")]
     content_id: Annotated[Identifier, Field(description="The content seen")]
     utm_source: Annotated[Text, Field(description="UTM: which site or newsletter sent the visitor")]
@@ -124,7 +128,7 @@ class Touch(Event, total=False):
     team: Annotated[Literal["marketing", "sales"], Field(description="Who earned the touch")]
     currency: Money
     cost: Annotated[Amount, Field(description="What the touch cost, major units")]
-    user_agent: Annotated[Text, Field(description="User agent of the visitor's browser")]
+    user_agent: Annotated[LongText, Field(description="User agent of the visitor's browser")]
 
 
 class PageView(Touch):
@@ -266,7 +270,7 @@ class LeadDisqualified(OfLead, total=False):
     """A lead was given up."""
 
     type: Required[Literal["lead_disqualified"]]
-    reason: Annotated[Text, Field(description="Why the lead was given up")]
+    reason: Annotated[LongText, Field(description="Why the lead was given up")]
 
 
 class LeadFeedback(OfLead, total=False):
@@ -293,7 +297,7 @@ class AccountUpdated(OfAccount, total=False):
     segment: Annotated[Text, Field(description="Segment of the account")]
     owner_id: Owner
     domains: Annotated[TextList, Field(description="Website domains that the account claims")]
-    attributes: Annotated[Object, Field(description="Anything else the sender knows")]
+    attributes: Annotated[Object, Field(description="Anything else the sender knows, at most 16 KiB as JSON")]
 
 
 class AccountMerged(OfAccount):
@@ -331,7 +335,7 @@ class DealUpdated(OfDeal, total=False):
     name: Annotated[Text, Field(description="Name of the deal")]
     crm_source: CrmSource
     expected_close_date: Annotated[Day, Field(description="When it is expected to close")]
-    lost_reason: Annotated[Text, Field(description="Why the deal was lost")]
+    lost_reason: Annotated[LongText, Field(description="Why the deal was lost")]
 
 
 class DealDeleted(OfDeal):

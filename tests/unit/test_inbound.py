@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -13,8 +14,10 @@ import pytest
 
 from schemas.cloudevents import unwrap
 from schemas.errors import CODES
+from schemas.events import EVENTS
 from schemas.fields import DEEPEST
 from schemas.inbound import Context, Rejected, decode, decode_fields, decode_line, decode_message, digest
+from schemas.jsonschemas import source_schema
 from schemas.tabular import from_row
 
 NOW = 1_800_000_000_000
@@ -27,6 +30,7 @@ TOUCH = {"event_id": "e1", "type": "page_view", "occurred_at": "2026-03-01T10:00
 DEAL = {"event_id": "e1", "type": "deal_updated", "occurred_at": 1_772_359_200_000, "deal_id": "d1"}
 MOVEMENT = {**DEAL, "type": "mrr_movement", "movement": "churn", "amount": 5}
 REFUND = {**DEAL, "type": "refund", "amount": 5}
+ACCOUNT = {**DEAL, "type": "account_updated", "account_id": "a"}
 LEAD = {"event_id": "e1", "type": "lead_created", "occurred_at": "2026-03-01T10:00:00Z", "lead_id": "l1"}
 SPEND = {
     "event_id": "e1",
@@ -35,7 +39,12 @@ SPEND = {
     "channel": "Display",
     "cost": 5,
 }
-KIND = {"page_view": "touchpoints", "other": "touchpoints", "spend": "touchpoints"}
+KIND = {
+    "account_updated": "leads",
+    "page_view": "touchpoints",
+    "other": "touchpoints",
+    "spend": "touchpoints",
+}
 
 
 def kind_of(message: dict[str, Any]) -> str:
@@ -211,6 +220,18 @@ BAD = [
     (DEAL, {"expected_close_date": "9" * 5000}, "invalid_field", "/expected_close_date"),
     (DEAL, {"expected_close_date": "9999-12-31T23:59:59-01:00"}, "invalid_field", "/expected_close_date"),
     (MOVEMENT, {"movement": "upgrade"}, "invalid_field", "/movement"),
+    (DEAL, {"amount": "1." + "3" * 1_023}, "invalid_amount", "/amount"),
+    (TOUCH, {"event_id": "x" * 1_025}, "invalid_field", "/event_id"),
+    (TOUCH, {"account_id": "x" * 1_025}, "invalid_field", "/account_id"),
+    (TOUCH, {"campaign": "x" * 1_025}, "invalid_field", "/campaign"),
+    (TOUCH, {"url": "x" * 8_193}, "invalid_field", "/url"),
+    (TOUCH, {"domain": "."}, "invalid_field", "/domain"),
+    (TOUCH, {"domain": "www.."}, "invalid_field", "/domain"),
+    (DEAL, {"deal_id": "x" * 900_000}, "invalid_field", "/deal_id"),
+    (DEAL, {"contact_ids": ["x" * 1_025]}, "invalid_field", "/contact_ids"),
+    (DEAL, {"contact_ids": ["x"] * 1_001}, "invalid_field", "/contact_ids"),
+    (ACCOUNT, {"attributes": {"x": "y" * 16_384}}, "invalid_field", "/attributes"),
+    (ACCOUNT, {"domains": [None] * 1_001}, "invalid_field", "/domains"),
 ]
 
 
@@ -268,6 +289,70 @@ def test_the_message_names_the_field_the_value_and_the_remedy() -> None:
         "unknown_stage at /stage: stage 'nowhere' is not configured: "
         "configure it, or use a stage of default or hubspot"
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "change", "limit"),
+    [
+        (TOUCH, {"event_id": "x" * 1_025}, "should have at most 1024 characters"),
+        (TOUCH, {"url": "x" * 8_193}, "should have at most 8192 characters"),
+        (DEAL, {"contact_ids": ["x"] * 1_001}, "has 1,001 elements: send at most 1,000"),
+        (ACCOUNT, {"attributes": {"x": "y" * 16_384}}, "takes 16,392 bytes as JSON: send at most 16,384"),
+        (DEAL, {"amount": "1." + "3" * 1_023}, "is longer than 1,024 characters"),
+    ],
+)
+def test_what_is_too_long_is_told_the_limit(
+    message: dict[str, Any], change: dict[str, Any], limit: str
+) -> None:
+    rejected = refusal(kind_of(message), raw({**message, **change}))
+    assert limit in rejected.message and len(rejected.message) < 300
+
+
+def test_what_is_as_long_as_may_be_is_taken() -> None:
+    text = {"event_id": "ü" * 1_024, "account_id": "9" * 1_024, "campaign": "x" * 1_024, "url": "x" * 8_192}
+    assert text.items() <= event(TOUCH, **text).items()
+    many = ["x" * 1_024] * 900
+    assert event(DEAL, contact_ids=many)["contact_ids"] == many
+    attributes = {"x": "y" * (16_384 - len('{"x":""}'))}
+    assert event(ACCOUNT, attributes=attributes)["attributes"] == attributes
+
+
+def test_an_integer_too_long_to_be_written_out_is_refused() -> None:
+    with pytest.raises(Rejected, match="invalid_field at /event_id"):
+        decode_fields("touchpoints", {**TOUCH, "event_id": 10**1_023}, CONTEXT)
+    longest = decode_fields("touchpoints", {**TOUCH, "event_id": 1 - 10**1_023}, CONTEXT)
+    assert longest["event_id"] == "-" + "9" * 1_023
+
+
+def test_attributes_of_a_row_that_no_encoding_can_carry_are_refused() -> None:
+    fields = {**ACCOUNT, "attributes": '{"x": "\\ud800"}'}
+    with pytest.raises(Rejected, match="invalid_field at /attributes"):
+        decode_fields("leads", from_row(fields), CONTEXT)
+
+
+def test_the_schemas_limit_every_text() -> None:
+    unlimited = {
+        name
+        for kind in EVENTS
+        for definition in source_schema(kind)["$defs"].values()
+        for name, values in definition.get("properties", {}).items()
+        for schema in strings(values)
+        if schema.keys().isdisjoint({"maxLength", "pattern", "const", "enum"})
+    }
+    # what becomes a number is never stored as it was written
+    assert unlimited == {"occurred_at", "expected_close_date"}
+
+
+def strings(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every schema of text within one."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from strings(each)
+    elif isinstance(schema, dict):
+        if schema.get("type") == "string":
+            yield schema
+        for each in schema.values():
+            yield from strings(each)
 
 
 def test_a_long_value_is_shown_cut() -> None:
