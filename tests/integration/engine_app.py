@@ -30,7 +30,8 @@ class Count(StatelessHandler):
         self.output = output
 
     def assigned(self, partition: int, table: TableView) -> None:
-        say(event="assigned", partition=partition, keys=sum(1 for _ in table.items()))
+        counts = {key.decode(): decode(value)[0] for key, value in table.items()}
+        say(event="assigned", partition=partition, keys=len(counts), counts=counts)
 
     def revoked(self, partition: int) -> None:
         say(event="revoked", partition=partition)
@@ -52,6 +53,9 @@ class Count(StatelessHandler):
         if not ENV.get("STATELESS"):
             effects.state = [(key, b"%d %d" % state) for key, state in changed.items()]
         return effects
+
+    def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
+        return decode(new)[1] >= decode(old)[1]
 
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
         output = ENV.get("TICKS")

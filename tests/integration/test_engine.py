@@ -177,6 +177,42 @@ async def test_records_of_another_writer_in_the_changelog_are_overruled(job: Job
     await job.until(job.table, lambda table: table == job.true_table())
 
 
+async def stale_record(job: Job) -> None:
+    """What a worker writes that lost the partition long ago: the first count of a key."""
+    async with AIOKafkaProducer(bootstrap_servers=job.broker) as zombie:
+        await zombie.send_and_wait(job.changelog, b"1 22", key=b"k88", partition=0)
+
+
+async def test_a_stale_record_at_the_end_of_the_changelog_does_not_survive_a_restart(job: Job) -> None:
+    worker = job.worker().start()
+    await job.feed(970)
+    await job.until_done()
+    assert worker.terminate() == 0
+    await stale_record(job)
+    assert (await job.table())[b"k88"] == 1
+    worker.start()
+    await job.until(job.table, lambda table: table == job.true_table())
+    assert worker.events("assigned")[-INPUT_PARTITIONS:][0]["counts"]["k88"] == 10
+    await job.feed(970)
+    await job.until_done()
+    assert await job.audit() == 0
+
+
+async def test_a_stale_record_in_the_changelog_does_not_survive_a_rebalance(kafka_job: Job) -> None:
+    job = kafka_job
+    first, second = job.worker(), job.worker()
+    first.start()
+    await job.feed(970)
+    await job.until_done()
+    await stale_record(job)
+    second.start()
+    await job.until(lambda: second.events("assigned"), bool)
+    await job.until(job.table, lambda table: table == job.true_table())
+    await job.feed(970)
+    await job.until_done()
+    assert await job.audit() == 0
+
+
 async def test_a_handler_that_raises_ends_the_worker_before_the_commit(job: Job) -> None:
     async with AIOKafkaProducer(bootstrap_servers=job.broker) as producer:
         await producer.send_and_wait(job.input, b"poison", key=b"k0", partition=0)
