@@ -16,6 +16,8 @@ _OURS = frozenset((*ANSWERS, CONTROL, DEAD_LETTERS, JOURNAL, PARTIALS))
 KINDS = ("touchpoints", "leads", "deals")
 MIN_SESSION_TIMEOUT_MS = 6_000
 """Kafka's default ``group.min.session.timeout.ms``; a broker refuses less."""
+LARGEST_INPUT = 3 << 20
+"""A journal record or dead letter is its message and up to 1 MiB of keys and headers: ``LARGEST_MESSAGE``."""
 
 
 class Tls(Section):
@@ -162,8 +164,9 @@ class Topics(Section):
     """Of a topic at creation; the journal's count never changes afterwards."""
     replication_factor: Annotated[int, Field(ge=1, le=15)] | None = None
     """None: 3, or the number of brokers if that is less."""
-    max_message_bytes: Annotated[int, Field(ge=1_024, le=64 << 20)] = 1 << 20
-    """A longer message is refused as too_large."""
+    max_message_bytes: Annotated[int, Field(ge=1_024, le=LARGEST_INPUT)] = 1 << 20
+    """A longer message is refused as too_large. At most 3 MiB, since what follows from a message must fit a
+    request of 4 MiB. Above 1 MiB, ``max.message.bytes`` of the source topics must be raised as well."""
     future_limit: PositiveSpan = 5 / 1_440
     """How far ahead of the clock an event may be."""
 

@@ -14,6 +14,7 @@ from revenue_core.facts import DAY_MS, HOUR_MS
 from streams.settings.values import (
     InboundType,
     LongSpan,
+    Name,
     PositiveSpan,
     Section,
     Span,
@@ -33,7 +34,7 @@ _WARMTH = TemperatureConfig()
 class Stage(Section):
     """One stage of a pipeline."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Name
     kind: Literal["open", "won", "lost"] = "open"
     prior: Share | None = None
     """Chance of winning while nothing is known; open stages need it, the others have 1 and 0."""
@@ -60,7 +61,7 @@ class Stage(Section):
 class Pipeline(Section):
     """A named, ordered list of stages."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Name
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

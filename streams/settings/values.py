@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from typing import Annotated, Any
 
 from pydantic import (
@@ -96,6 +97,16 @@ TopicName = Annotated[str, _matching(_TOPIC, "1 to 200 of the characters A-Z a-z
 TopicPrefix = Annotated[
     str, _matching(re.compile(r"[A-Za-z0-9._-]{0,40}"), "at most 40 of A-Z a-z 0-9 . _ -")
 ]
+
+
+def _plain_name(value: str) -> str:
+    if "|" in value or any(unicodedata.category(letter) == "Cc" for letter in value):
+        raise ValueError("must not hold | or control characters: names of metrics are joined by |")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_name)]
+"""Of a pipeline or a stage."""
 EngineName = Annotated[str, _matching(_ENGINE_NAME, "1 to 100 of the characters A-Z a-z 0-9 . _ -")]
 
 

@@ -111,6 +111,10 @@ def test_everything_that_is_wrong_is_listed_at_once_with_its_place(tmp_path: Pat
     assert "did you mean brokers?" in found["kafka.brokrs"]
 
 
+def pipeline(name: str, stage: str) -> dict[str, Any]:
+    return {"name": name, "stages": [{"name": stage, "prior": 0.5}]}
+
+
 @pytest.mark.parametrize(
     ("content", "path", "remedy"),
     [
@@ -132,6 +136,11 @@ def test_everything_that_is_wrong_is_listed_at_once_with_its_place(tmp_path: Pat
         ({"topics": {"deals": ["journal"]}}, "topics.deals.0.name", "of our own"),
         ({"topics": {"deals": [{"name": "d", "track_events": {}}]}}, "topics.deals.0", "format segment"),
         ({"pipelines": []}, "pipelines", "at least 1"),
+        ({"pipelines": [pipeline("a|b", "s")]}, "pipelines.0.name", "must not hold |"),
+        ({"pipelines": [pipeline("p", "a|b")]}, "pipelines.0.stages.0.name", "must not hold |"),
+        ({"pipelines": [pipeline("p", "a\0")]}, "pipelines.0.stages.0.name", "control characters"),
+        ({"pipelines": [pipeline("p\x7f", "s")]}, "pipelines.0.name", "control characters"),
+        ({"topics": {"max_message_bytes": (3 << 20) + 1}}, "topics.max_message_bytes", "equal to 3145728"),
         ({"kafka": {"security": {"sasl": {"mechanism": "PLAIN"}}}}, "kafka.security.sasl", "needs username"),
         ({"kafka": {"security": {"tls": {"cert_file": "/"}}}}, "kafka.security.tls.cert_file", "not a file"),
         ({"identity": {"hash_key": "short"}}, "identity.hash_key", "openssl"),
