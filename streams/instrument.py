@@ -57,15 +57,23 @@ def observer(metrics: Metrics, service: Service, prefix: str) -> Observer:
             for topic in seen:
                 metrics.histogram("end_to_end_latency_seconds", topic).add(latencies)
 
+    def lag(records: Mapping[tuple[str, int], int]) -> None:
+        metrics.replace(
+            "consumer_lag_records",
+            {(bare(topic), str(partition)): count for (topic, partition), count in records.items()},
+        )
+
+    def bare(topic: str) -> str:
+        return topic.removeprefix(prefix)
+
     return Observer(
         run_handled=run_handled,
         outputs_acked=outputs_acked,
-        lag=lambda topic, partition, records: metrics.set(
-            "consumer_lag_records", records, topic, str(partition)
-        ),
+        lag=lag,
         rebalance=lambda: metrics.count("rebalances_total"),
         recovery=lambda seconds, records: metrics.set("recovery_seconds", seconds),
-        gap_probed=lambda topic, partition: metrics.count("gap_probes_total", topic, str(partition)),
+        gap_probed=lambda topic, partition: metrics.count("gap_probes_total", bare(topic), str(partition)),
+        foreign_write=lambda topic, partition: metrics.count("foreign_writes_total", bare(topic)),
         ready=lambda ready, reasons: metrics.set("ready", int(ready)),
     )
 
@@ -75,9 +83,11 @@ def refresh(metrics: Metrics, service: Service, sizes: Mapping[str, tuple[int, i
     for counts in service.counters():
         metrics.absorb(counts)
     metrics.set_sums(service.journey.gauges())
-    for partition, part in service.journey.slices.items():
-        metrics.set("watermark_timestamp_seconds", part.watermark / 1000, str(partition))
-    metrics.set("quarantined_accounts", sum(len(p.quarantined) for p in service.journey.slices.values()))
+    slices = service.journey.slices
+    metrics.replace(
+        "watermark_timestamp_seconds", {(str(n),): part.watermark / 1000 for n, part in slices.items()}
+    )
+    metrics.set("quarantined_accounts", sum(len(part.quarantined) for part in slices.values()))
     for table, (keys, size) in sizes.items():
         metrics.set("state_keys", keys, table)
         metrics.set("state_bytes", size, table)

@@ -39,7 +39,8 @@ METRICS = (
     Declared("event_processing_seconds", "histogram", "Time in a handler per record.", ("agent",),
              (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1)),
     Declared("end_to_end_latency_seconds", "histogram",
-             "From the source record's timestamp to the output acknowledged.", ("output",)),
+             "From a source record's timestamp to the acknowledgement of what its run sent to a topic that users "
+             "read; each source record of the run counts under every such topic.", ("output",)),
     Declared("consumer_lag_records", "gauge", "Records between committed offset and end.", ("topic", "partition")),
     Declared("watermark_timestamp_seconds", "gauge", "Event time of a journal partition.", ("partition",)),
     Declared("batch_size_events", "histogram", "Records in a run.", ("agent",), SIZES),
@@ -60,6 +61,8 @@ METRICS = (
     Declared("recovery_seconds", "gauge", "Duration of the last recovery of tables."),
     Declared("gap_probes_total", "counter", "Offsets missing at first sight that were fetched again.",
              ("topic", "partition")),
+    Declared("foreign_writes_total", "counter",
+             "Times another writer's records were found in a changelog and overruled.", ("topic",)),
     Declared("ready", "gauge", "1 when the worker has joined, recovered and can write."),
     Declared("build_info", "gauge", "Always 1; the version is the label.", ("version",)),
 )  # fmt: skip
@@ -109,6 +112,12 @@ class Metrics(Collector):
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
         self.values[name, *labels] = value
+
+    def replace(self, name: str, values: Mapping[tuple[str, ...], float]) -> None:
+        """Set a gauge under these labels, and drop it under all others: what is no longer ours must not stay."""
+        for key in [key for key in self.values if key[0] == name and key[1:] not in values]:
+            del self.values[key]
+        self.values.update({(name, *labels): value for labels, value in values.items()})
 
     def observe(self, name: str, value: float, *labels: str, times: int = 1) -> None:
         """Count a value in a histogram."""

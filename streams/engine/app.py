@@ -266,8 +266,7 @@ class EngineApp(faust.App):
 
     def _report(self) -> None:
         health = self.health()
-        for (topic, partition), records in health.lag.items():
-            self.observer.lag(topic, partition, records)
+        self.observer.lag(health.lag)
         reasons = health.reasons()
         state = not reasons, reasons
         if state != self._ready:

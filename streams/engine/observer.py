@@ -22,8 +22,8 @@ class Observer:
     """Agent, partition, records, bytes."""
     committed: Callable[[str, int, int], None] = _nothing
     """Topic, partition, next offset."""
-    lag: Callable[[str, int, int], None] = _nothing
-    """Topic, partition, records between the committed offset and the end."""
+    lag: Callable[[Mapping[tuple[str, int], int]], None] = _nothing
+    """(Topic, partition) -> records between the committed offset and the end, of all owned partitions at once."""
     rebalance: Callable[[], None] = _nothing
     recovery: Callable[[float, int], None] = _nothing
     """Duration and records read, once all owned tables are complete."""

@@ -18,7 +18,10 @@ GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 DASHBOARD = GRAFANA / "dashboards" / "headwater.json"
 VALUES = dict.fromkeys(variables(DASHBOARD), ".*")
 QUERIES = panel_queries(DASHBOARD)
-NOT_SHOWN = {"gap_probes_total": "counts only after a fault; the engine's log says more"}
+NOT_SHOWN = {
+    "gap_probes_total": "counts only after a fault; the engine's log says more",
+    "foreign_writes_total": "counts only after a worker was frozen past its session; the engine's log says more",
+}
 
 
 def selectors(expr: str) -> list[promql_parser.VectorSelector]:
