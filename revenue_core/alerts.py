@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
-from revenue_core import follow_up, temperature
 from revenue_core.config import CoreConfig
 from revenue_core.deal_fold import find_stage, fold_deal
 from revenue_core.deals import Deal, Visit
@@ -96,22 +95,6 @@ def deal_due(deals: Mapping[str, Deal], config: CoreConfig, now: int) -> int | N
         if visit.end is None and (at := visit.start + _limit(deal, visit, config)) > now
     ]
     return min(limits, default=None)
-
-
-def next_due(
-    deals: Mapping[str, Deal], config: CoreConfig, state: Temperature, waiting: FollowUp, now: int
-) -> int | None:
-    """Earliest instant at which the alert set changes with no new fact (ms), or None.
-
-    ``now`` is the instant up to which the set has been computed. A touch folded in since may have armed a
-    timer that lies at or before ``now``: the answer then does too, and a full pass is due at once.
-    """
-    dues = (
-        temperature.due(state, config.temperature),
-        follow_up.due(waiting, config.temperature),
-        deal_due(deals, config, now),
-    )
-    return min((at for at in dues if at is not None), default=None)
 
 
 def at_risk(

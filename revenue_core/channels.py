@@ -129,10 +129,6 @@ class ChannelTables:
         """
         return self._origin_cached(host, own_host) if host else _NOTHING
 
-    def list_of(self, source: str) -> str:
-        """The list that a source name or host is in, by itself or by its registrable domain; empty: none."""
-        return self._find(source.strip().lower())[1]
-
     def site(self, host: str) -> str:
         """The registrable domain, or the host itself when it has none (an address, a public suffix)."""
         return self._registrable(host) or host

@@ -9,7 +9,3 @@ class InvalidAmount(ValueError):
 
 class UnknownCurrency(ValueError):
     """A code without a number of decimal places in the configuration."""
-
-
-class ConfigError(ValueError):
-    """A configuration with which nothing can be computed."""

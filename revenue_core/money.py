@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 from revenue_core.errors import InvalidAmount, UnknownCurrency
-
-LIMIT_MINOR = 10**15
-"""No single amount is larger (R24)."""
 
 _GRAMMAR = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?(?:e([+-]?)([0-9]+))?")
 _FAR = 40
@@ -18,43 +14,13 @@ _LONGEST_EXPONENT = 9
 """Longest exponent that is read as a number. A longer one outweighs all digits that a message can hold."""
 
 
-def decimal_text(value: object) -> str:
-    """Canonical decimal text of an int, float, Decimal or string of R24's grammar, in major units.
-
-    Plain notation without plus sign or needless zeros, so that equal amounts are equal texts. A float stands
-    for its shortest text. Nothing is rounded, but what is closer to zero than 10^-40 is ``0``. Raises
-    InvalidAmount for anything else, and for 10^40 and more.
-    """
-    if type(value) is int:
-        if abs(value) >= 10**_FAR:
-            raise InvalidAmount("too large")
-        return str(value)
-    negative, digits, point = _parse(_text(value))
-    if not digits:
-        return "0"
-    if point <= 0:
-        plain = f"0.{'0' * -point}{digits}"
-    elif point >= len(digits):
-        plain = digits.ljust(point, "0")
-    else:
-        plain = f"{digits[:point]}.{digits[point:]}"
-    return f"-{plain}" if negative else plain
-
-
-def minor_units(text: str, currency: str, exponents: Mapping[str, int]) -> int:
+def rounded(text: str, currency: str, exponents: Mapping[str, int]) -> int:
     """Decimal text in major units as minor units of ``currency``, half to even (R24).
 
-    Raises InvalidAmount for other text and beyond 10^15 in absolute value, UnknownCurrency for a code that
-    ``exponents`` (ISO 4217 code -> decimal places) lacks. Takes no longer for a huge exponent.
+    Raises InvalidAmount for other text and from 10^40 on, UnknownCurrency for a code that ``exponents``
+    (ISO 4217 code -> decimal places) lacks. Takes no longer for a huge exponent. The limit of R24 is not
+    checked: it holds in the currency that the amount came with, which may not be the deal's.
     """
-    amount = rounded(text, currency, exponents)
-    if abs(amount) > LIMIT_MINOR:
-        raise InvalidAmount("too large")
-    return amount
-
-
-def rounded(text: str, currency: str, exponents: Mapping[str, int]) -> int:
-    """As ``minor_units``, for an amount that was within the limit in the currency it came with."""
     places = exponents.get(currency)
     if places is None:
         raise UnknownCurrency(currency)
@@ -108,16 +74,6 @@ def expected_minor(p: float, amount_minor: int) -> int:
     numerator, denominator = p.as_integer_ratio()
     whole, rest = divmod(numerator * amount_minor, denominator)
     return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, Decimal):
-        return str(value).lower()
-    raise InvalidAmount("neither a number nor decimal text")
 
 
 def _parse(text: str) -> tuple[bool, str, int]:

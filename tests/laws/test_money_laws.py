@@ -16,7 +16,7 @@ from revenue_core.deal_fold import find_stage, fold_deal
 from revenue_core.deals import Deal
 from revenue_core.facts import DAY_MS, Fact
 from revenue_core.funnel import stage_counts
-from revenue_core.money import apportion, apportion_shares, decimal_text, expected_minor, minor_units, rounded
+from revenue_core.money import apportion, apportion_shares, expected_minor, rounded
 from tests.deal_facts import START, folds, journey
 
 CONFIG = CoreConfig()
@@ -93,17 +93,7 @@ def test_minor_units_are_the_decimal_rounded_half_to_even(value, currency):
     with localcontext() as context:
         context.prec = 60
         exact = value.scaleb(EXPONENTS[currency]).quantize(Decimal(1), ROUND_HALF_EVEN)
-    assert rounded(decimal_text(value), currency, EXPONENTS) == exact
-    if abs(exact) <= 10**15:
-        assert minor_units(str(value).lower(), currency, EXPONENTS) == exact
-
-
-@given(decimals | st.floats(-1e20, 1e20).map(lambda value: Decimal(repr(value))))
-def test_decimal_text_keeps_the_value_and_has_one_form(value):
-    text = decimal_text(value)
-    assert decimal_text(text) == text
-    assert Decimal(text) == value or (text == "0" and abs(value) < Decimal("1e-40"))
-    assert "e" not in text
+    assert rounded(str(value).lower(), currency, EXPONENTS) == exact
 
 
 patches = st.fixed_dictionaries(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from revenue_core import temperature
-from revenue_core.alerts import Alerts, alerts, at_risk, deal_due, next_due, won_instants
+from revenue_core import follow_up, temperature
+from revenue_core.alerts import Alerts, alerts, at_risk, deal_due, won_instants
 from revenue_core.config import CoreConfig
 from revenue_core.deal_fold import fold_deal
 from revenue_core.deals import Deal
@@ -53,6 +53,16 @@ def journey(*facts: Fact | Touch) -> Journey:
 def folds(found: Journey) -> dict[str, Deal]:
     folded = {deal_id: fold_deal(deal_id, facts, CONFIG) for deal_id, facts in found.deals.items()}
     return {deal_id: deal for deal_id, deal in folded.items() if deal is not None}
+
+
+def next_due(deals: Mapping[str, Deal], found: Alerts, now: int) -> int | None:
+    """Earliest timer of an account."""
+    dues = (
+        temperature.due(found.temperature, CONFIG.temperature),
+        follow_up.due(found.follow_up, CONFIG.temperature),
+        deal_due(deals, CONFIG, now),
+    )
+    return min((at for at in dues if at is not None), default=None)
 
 
 def prior_value(deal: Deal, at: int) -> int:
@@ -252,7 +262,7 @@ def test_the_unanswered_count_of_a_stuck_deal_starts_anew_at_a_win() -> None:
 def test_the_next_due_instant_is_the_earliest_of_crossing_deadline_and_limit() -> None:
     def due(*facts: Fact | Touch, now: float) -> int | None:
         found = run(*facts, now=now)
-        return next_due(folds(journey(*facts)), CONFIG, found.temperature, found.follow_up, day(now))
+        return next_due(folds(journey(*facts)), found, day(now))
 
     assert due(now=1) is None
     assert due(*WARM_UP, now=2) == day(30)
@@ -268,22 +278,21 @@ def test_the_alert_set_stays_as_it_is_until_the_next_due_instant() -> None:
     now, dues = day(2.5), []
     for _ in range(3):
         found = run_at(now, *facts)
-        due = next_due(deals, CONFIG, found.temperature, found.follow_up, now)
+        due = next_due(deals, found, now)
         assert due is not None
         assert run_at(due - 1, *facts).rows == found.rows
         assert len(run_at(due, *facts).rows) == len(found.rows) + 1
         dues.append(due)
         now = due
     last = run_at(now, *facts)
-    assert next_due(deals, CONFIG, last.temperature, last.follow_up, now) is None
+    assert next_due(deals, last, now) is None
     assert dues == sorted(dues)
 
 
 def test_a_touch_that_arms_a_timer_already_past_is_due_at_once() -> None:
-    state = run(*WARM_UP, now=2).temperature
-    follow_up = run(*WARM_UP, now=2).follow_up
-    assert temperature.advance(state, touch(3, "page_view"), CONFIG.temperature)
-    due = next_due({}, CONFIG, state, follow_up, day(2) + 1000 * DAY_MS)
+    found = run(*WARM_UP, now=2)
+    assert temperature.advance(found.temperature, touch(3, "page_view"), CONFIG.temperature)
+    due = next_due({}, found, day(2) + 1000 * DAY_MS)
     assert due is not None
     assert due < day(2) + 1000 * DAY_MS
 

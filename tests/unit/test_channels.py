@@ -11,6 +11,8 @@ from revenue_core.channels import Evidence, classify, host_of
 from streams.reference_data import channel_tables
 
 TABLES = channel_tables()
+MEDIA = {"search": "organic", "social": "social", "ai": "ai-assistant"}
+"""Medium of a referrer by the list that its host is in; of every other ``referral``."""
 
 
 def channel_of(**evidence: str) -> str:
@@ -101,7 +103,9 @@ def test_source_lists_are_lower_case_and_known() -> None:
 
 @pytest.mark.parametrize("name", [name for name in SOURCE_LISTS if "." in name])
 def test_every_listed_host_is_found_as_itself_and_is_not_hidden_by_www(name: str) -> None:
-    assert TABLES.list_of(name) == TABLES.list_of("www." + name) == SOURCE_LISTS[name]
+    found = TABLES.origin(name, "")
+    assert found == TABLES.origin("www." + name, "")
+    assert (found.source, found.medium) == (name, MEDIA.get(SOURCE_LISTS[name], "referral"))
 
 
 def test_a_given_channel_is_used_as_it_stands_and_leaves_the_other_columns_to_the_evidence() -> None:
