@@ -126,10 +126,7 @@ class Account:
     def journey(self) -> Journey:
         """The facts in their orders, as the mathematics takes them."""
         result = Journey(self.account_id, touches=tuple(self.touches))
-        leads: list[Fact] = []
-        updates: list[Fact] = []
-        for fact in facts_in_order(self.lead_groups):
-            (leads if fact.type in LEAD_FACTS else updates).append(fact)
+        result.leads = [fact for fact in facts_in_order(self.lead_groups) if fact.type in LEAD_FACTS]
         deals: dict[str, list[Fact]] = {}
         movements = []
         for fact in facts_in_order(self.deal_groups):
@@ -137,7 +134,7 @@ class Account:
                 deals.setdefault(fact.body["deal_id"], []).append(fact)
             else:
                 movements.append(fact)
-        result.leads, result.updates, result.deals, result.movements = leads, updates, deals, movements
+        result.deals, result.movements = deals, movements
         return result
 
 

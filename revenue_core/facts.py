@@ -70,5 +70,3 @@ class Journey:
     """deal_id -> its ``deal_updated``, ``deal_deleted`` and ``refund`` facts, in fact order."""
     movements: Sequence[Fact] = ()
     """``mrr_movement`` facts, those without a ``deal_id`` too."""
-    updates: Sequence[Fact] = ()
-    """``account_updated`` and ``contact_identified`` facts."""

@@ -67,18 +67,6 @@ class MemoryExecutor:
         while any([self._step(agent) for agent in self.agents]):
             pass
 
-    def intervals(self) -> None:
-        """Let a second pass for every agent that wants to know, and handle what comes of it."""
-        for agent in self.agents:
-            if agent.interval_s is None:
-                continue
-            for (name, partition), table in self.tables.items():
-                if name == agent.name:
-                    effects = agent.handler.interval(partition, self.clock(), table)
-                    if effects is not None:
-                        self._carry_out(effects, table)
-        self.drain()
-
     def _step(self, agent: Agent) -> bool:
         """At most one run of every partition of the agent's topics; True when there was any."""
         worked = False
