@@ -13,6 +13,7 @@ from typing import Any
 
 from revenue_core.channels import ChannelTables, Evidence, classify
 from revenue_core.facts import INBOUND_TYPES, Touch
+from schemas.fields import bare_domain
 
 INBOUND = frozenset(INBOUND_TYPES)
 IDENTIFIERS = ("account_id", "contact_id", "anonymous_id", "domain", "lead_id", "deal_id")
@@ -25,12 +26,21 @@ def email_hash(address: str, key: bytes) -> str:
 
 
 def identifiers(event: Mapping[str, Any], hash_key: bytes) -> dict[str, str]:
-    """The identifiers an event carries; of an e-mail address the keyed hash and the readable domain."""
+    """The identifiers an event carries, domains as they are compared (R38); of an e-mail address the keyed hash
+    and the readable domain.
+
+    An address without ``@`` is still a person, known by the hash of the whole text, but says no domain.
+    """
     found = {name: event[name] for name in IDENTIFIERS if name in event}
+    if "domain" in found:
+        found["domain"] = bare_domain(found["domain"])
     email = event.get("email")
     if email:
         found["email_hash"] = email_hash(email, hash_key)
-        found["email_domain"] = email.strip().lower().rpartition("@")[2]
+        _, at, host = email.strip().rpartition("@")
+        domain = bare_domain(host) if at else ""
+        if domain:
+            found["email_domain"] = domain
     return found
 
 

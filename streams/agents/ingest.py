@@ -1,14 +1,15 @@
 """Ingest: bytes of a source topic become journal records, or dead letters with a code and a reason.
 
-Stateless. Each run also reports how far its source partition has come, for the coordinator's watermark.
+Stateless. Each run also reports how far its source partition has come, for the coordinator's watermark. Whatever
+a record holds, it ends in the journal, in the dead letters or in a count, and the next one is looked at.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from revenue_core.channels import ChannelTables
 from schemas.errors import Rejected
@@ -16,16 +17,25 @@ from schemas.inbound import digest
 from streams import translate
 from streams.agents import coordinator
 from streams.effects import Effects, Headers, Output, Record, Run, StatelessHandler, TableView
+from streams.faults import place_of
 from streams.journal import encode_fact, encode_touch
 from streams.topology import DEAD_LETTERS, JOURNAL
 
 Decode = Callable[[Record, int], Sequence[tuple[str, Mapping[str, Any]]]]
 """(record, wall clock ms) -> (topic kind, normalised event) pairs. Raises Rejected."""
 
-TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
+TRACE_HEADERS = ("traceparent", "tracestate")
+LONGEST_TRACE = 1_024
+"""Bytes; W3C asks for 512 at least. A trace header goes onto every row that follows from a record."""
 SPEND = "spend"
-KEPT_BYTES = 2 << 20
-"""A dead letter keeps so much of a larger value, so that it fits a request and a topic of the default size."""
+KEPT_BYTES = 7 << 19
+"""A dead letter keeps so much of a larger value (3.5 MiB), so that with what follows it fits a request of 4 MiB."""
+KEPT_KEY_BYTES = 64 << 10
+KEPT_HEADER_BYTES = 64 << 10
+"""Of all headers of the original together, each with ``HEADER_OVERHEAD``; what no longer fits is left out."""
+HEADER_OVERHEAD = 16
+LONGEST_REASON = 4_096
+"""Characters of a header that says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,18 @@ class IngestTables:
     channels: ChannelTables
     is_bot: Callable[[str], bool]
     hash_key: bytes
+
+
+class Answer(NamedTuple):
+    """What becomes of one valid event."""
+
+    at: int
+    """Its instant (ms)."""
+    type: str
+    outcome: str
+    """``ok``, ``bot`` or ``after_as_of``."""
+    output: Output | None = None
+    """The journal record, when it is a fact."""
 
 
 class IngestHandler(StatelessHandler):
@@ -55,39 +77,40 @@ class IngestHandler(StatelessHandler):
     def handle(self, run: Run, table: TableView) -> Effects:
         """Journal records and dead letters in the order of the input, then the partition's watermark."""
         effects = Effects()
-        decode = self.decoders[run.topic]
         watermark = 0
         for record in run.records:
             if record.value is None:
                 self._count(run.topic, "", "null")
                 continue
             try:
-                events = decode(record, run.now_ms)
+                answers = list(self._answers(run, record))
             except Rejected as rejected:
                 effects.outputs.append(self._dead_letter(run, record, rejected))
                 continue
-            for kind, event in events:
-                watermark = max(watermark, self._accept(run.topic, kind, event, record, effects))
+            except Exception as error:  # whatever it is, it must not stop the records after it
+                effects.outputs.append(self._dead_letter(run, record, defect(error)))
+                continue
+            for at, event_type, outcome, output in answers:
+                self._count(run.topic, event_type, outcome)
+                if output is not None:
+                    effects.outputs.append(output)
+                    effects.origins.append(record.timestamp)
+                    watermark = max(watermark, at)
         if watermark:
             self.latest = max(self.latest, watermark)
             effects.outputs.append(coordinator.report(run.topic, run.partition, watermark, run.now_ms))
         return effects
 
-    def _accept(
-        self, topic: str, kind: str, event: Mapping[str, Any], record: Record, effects: Effects
-    ) -> int:
-        """Write one valid event to the journal; returns its instant, 0 when it is no fact."""
-        at: int = event["occurred_at"]
-        if self.as_of is not None and at > self.as_of:
-            self._count(topic, event["type"], "after_as_of")
-            return 0
-        if kind == "touchpoints" and "user_agent" in event and self.tables.is_bot(event["user_agent"]):
-            self._count(topic, event["type"], "bot")
-            return 0
-        effects.outputs.append(self._journal_record(kind, event, record))
-        effects.origins.append(record.timestamp)
-        self._count(topic, event["type"], "ok")
-        return at
+    def _answers(self, run: Run, record: Record) -> Iterator[Answer]:
+        """One per event in the record. Raises Rejected."""
+        for kind, event in self.decoders[run.topic](record, run.now_ms):
+            at, event_type = event["occurred_at"], event["type"]
+            if self.as_of is not None and at > self.as_of:
+                yield Answer(at, event_type, "after_as_of")
+            elif kind == "touchpoints" and "user_agent" in event and self.tables.is_bot(event["user_agent"]):
+                yield Answer(at, event_type, "bot")
+            else:
+                yield Answer(at, event_type, "ok", self._journal_record(kind, event, record))
 
     def _journal_record(self, kind: str, event: Mapping[str, Any], record: Record) -> Output:
         ids = translate.identifiers(event, self.tables.hash_key)
@@ -114,25 +137,58 @@ class IngestHandler(StatelessHandler):
         self.counts["events_total", topic, kind, outcome] += 1
 
 
+def defect(error: Exception) -> Rejected:
+    """The refusal of a record that no rule refuses and that could not be taken all the same."""
+    message = f"{type(error).__name__}: {error}, {place_of(error)}; report this as a defect"
+    return Rejected("internal_error", "", message)
+
+
 def dead_letter(run: Run, record: Record, rejected: Rejected) -> Output:
-    """The original bytes, key and headers, with the reason as headers (contract, dead letters)."""
+    """The original bytes, key and headers, with the reason as headers (contract, dead letters).
+
+    What would not fit a request is cut, or left out, and a header says so.
+    """
+    key, value = record.key, record.value
+    kept = _kept_headers(record.headers)
     reason = [
         ("__connect.errors.topic", run.topic),
         ("__connect.errors.partition", str(run.partition)),
         ("__connect.errors.offset", str(record.offset)),
         ("__connect.errors.exception.class.name", type(rejected).__name__),
-        ("__connect.errors.exception.message", rejected.message),
+        ("__connect.errors.exception.message", rejected.message[:LONGEST_REASON]),
         ("headwater.error.code", rejected.code),
-        ("headwater.error.path", rejected.path),
+        ("headwater.error.path", rejected.path[:LONGEST_REASON]),
     ]
-    value = record.value
     if value is not None and len(value) > KEPT_BYTES:
         reason.append(("headwater.error.cut_from_bytes", str(len(value))))
         value = value[:KEPT_BYTES]
-    headers = [*record.headers, *((name, text.encode()) for name, text in reason)]
-    return Output(DEAD_LETTERS, record.key, value, headers)
+    if key is not None and len(key) > KEPT_KEY_BYTES:
+        reason.append(("headwater.error.key_cut_from_bytes", str(len(key))))
+        key = key[:KEPT_KEY_BYTES]
+    if len(kept) < len(record.headers):
+        reason.append(("headwater.error.headers_left_out", str(len(record.headers) - len(kept))))
+    # an error's text may hold half of a surrogate pair, which has no bytes
+    kept += [(name, text.encode(errors="backslashreplace")) for name, text in reason]
+    return Output(DEAD_LETTERS, key, value, kept)
+
+
+def _kept_headers(headers: Headers) -> list[tuple[str, bytes]]:
+    """Those that fit, in their order; a header without a value has an empty one."""
+    kept, room = [], KEPT_HEADER_BYTES
+    for name, content in headers:
+        size = len(name.encode()) + len(content or b"") + HEADER_OVERHEAD
+        if size <= room:
+            kept.append((name, content or b""))
+            room -= size
+    return kept
 
 
 def trace_of(headers: Headers) -> Headers:
-    """The W3C trace headers among a record's headers."""
-    return tuple(h for h in headers if h[0] in TRACE_HEADERS) if headers else ()
+    """The W3C trace headers among a record's headers: the first of each, unless it is empty or too long."""
+    if not headers:
+        return ()
+    found: dict[str, bytes] = {}
+    for name, content in headers:
+        if name in TRACE_HEADERS and content and len(content) <= LONGEST_TRACE:
+            found.setdefault(name, content)
+    return tuple(found.items())

@@ -14,10 +14,8 @@ so a replay repeats exactly what is missing (``docs/decisions.md``).
 from __future__ import annotations
 
 import heapq
-import traceback
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import PurePath
 
 import orjson
 
@@ -29,6 +27,7 @@ from streams import codec, translate
 from streams.agents.rows import Moment, RowWriter
 from streams.agents.totals import partial
 from streams.effects import Effects, Headers, Record, Run, TableView
+from streams.faults import place_of
 from streams.journal import FactRecord, Settle, Tick, decode
 from streams.topology import SOURCES
 
@@ -365,9 +364,3 @@ def metric_key(metric: tuple[str, ...]) -> bytes:
 def metric_of(key: bytes) -> tuple[str, ...]:
     """The metric a table key belongs to."""
     return tuple(orjson.loads(key[len(METRIC_PREFIX) :]))
-
-
-def place_of(error: Exception) -> str:
-    """File and line that raised."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{PurePath(last.filename).name}:{last.lineno}"

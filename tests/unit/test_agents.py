@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
+import pytest
 
+from schemas.errors import Rejected
 from streams.agents.coordinator import CoordinatorHandler, report
-from streams.agents.ingest import KEPT_BYTES
+from streams.agents.ingest import KEPT_BYTES, KEPT_KEY_BYTES, IngestHandler, dead_letter
 from streams.agents.totals import partial
 from streams.effects import Effects, Run
+from streams.engine import EngineSettings
+from streams.engine.batches import check_size
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryRecord
 from streams.topology import CONTROL, DEAD_LETTERS, FUNNEL, JOURNAL, PARTIALS
-from tests.builders import NOW_MS, service
+from streams.translate import identifiers
+from tests.builders import NOW_MS, service, tables
 
 AT = 1_790_000_000_000
 TOUCH = {
@@ -80,6 +86,93 @@ def test_a_huge_message_is_kept_in_part_so_that_its_dead_letter_can_be_written()
     assert headers["headwater.error.code"] == b"too_large"
     assert headers["headwater.error.cut_from_bytes"] == b"5000016"
     assert len(letter.value) == KEPT_BYTES
+
+
+def test_a_huge_key_is_kept_in_part_and_the_dead_letter_says_so():
+    letter = dead(key=b"k" * 5_000_000)
+    assert letter.key == b"k" * KEPT_KEY_BYTES
+    assert dict(letter.headers)["headwater.error.key_cut_from_bytes"] == b"5000000"
+
+
+def test_headers_that_would_not_fit_are_left_out_and_the_dead_letter_says_how_many():
+    letter = dead(
+        headers=(("a", b"1"), ("huge", b"x" * 5_000_000), ("none", None), *[("many", b"")] * 100_000)
+    )
+    headers = dict(letter.headers)
+    assert (headers["a"], headers["none"], "huge" in headers) == (b"1", b"", False)
+    many = sum(name == "many" for name, _ in letter.headers)
+    assert 0 < many < 10_000
+    assert headers["headwater.error.headers_left_out"] == str(100_001 - many).encode()
+
+
+def test_the_largest_dead_letter_fits_a_request_of_the_engine():
+    letter = dead(
+        value=b"v" * 5_000_000, key=b"k" * 5_000_000, headers=[(f"h{n}", b"x" * 50) for n in range(5_000)]
+    )
+    item = letter.key, letter.value, list(letter.headers)
+    assert check_size(DEAD_LETTERS, [item], EngineSettings("a", "b", "c").max_request_bytes) > 3_500_000
+
+
+def test_an_ordinary_dead_letter_is_whole_and_says_nothing_of_cuts():
+    letter = dead(headers=(("source", b"tracker"),))
+    assert (letter.key, letter.value, letter.headers[0]) == (b"key", b"{", ("source", b"tracker"))
+    assert not [name for name, _ in letter.headers if "cut" in name or "left_out" in name]
+
+
+def dead(value: bytes = b"{", key: bytes | None = b"key", headers: Any = ()) -> Any:
+    record = MemoryRecord(7, 5, key, value, headers)
+    return dead_letter(Run("touchpoints", 2, [record], NOW_MS), record, Rejected("invalid_json", "", "no"))
+
+
+def test_a_record_that_makes_ingest_fail_is_a_dead_letter_that_says_where_and_the_others_go_on():
+    def decode(record: Any, now_ms: int) -> Any:
+        good = {**TOUCH, "source": "native"}
+        return [
+            ("touchpoints", good),
+            ("touchpoints", {**good, "url": 7} if record.value == b"bad" else good),
+        ]
+
+    handler = IngestHandler({"touchpoints": decode}, tables())
+    records = [MemoryRecord(n, 5, b"", value) for n, value in enumerate((b"good", b"bad", b"good"))]
+    effects = handler.handle(Run("touchpoints", 0, records, NOW_MS), MemoryTable())
+    topics = [output.topic for output in effects.outputs]
+    assert topics == [JOURNAL, JOURNAL, DEAD_LETTERS, JOURNAL, JOURNAL, CONTROL]
+    headers = dict(of(effects, DEAD_LETTERS)[0].headers)
+    assert headers["headwater.error.code"] == b"internal_error"
+    assert re.match(
+        rb"AttributeError: .+, \w+\.py:\d+; report", headers["__connect.errors.exception.message"]
+    )
+    assert handler.counts["dead_letters_total", "touchpoints", "internal_error"] == 1
+    assert handler.counts["events_total", "touchpoints", "page_view", "ok"] == 4
+
+
+def test_trace_headers_travel_once_and_only_while_they_are_short():
+    kept = ("traceparent", b"00-1-2-01")
+    effects, _ = ingest(
+        orjson.dumps(TOUCH), headers=(kept, ("traceparent", b"x"), ("tracestate", b"x" * 2_000), ("a", b"b"))
+    )
+    assert of(effects, JOURNAL)[0].headers == (kept,)
+
+
+@pytest.mark.parametrize("domain", ["acme.example", "WWW.Acme.EXAMPLE", "Acme.example.", "www.acme.example."])
+def test_a_domain_is_one_account_however_it_is_written(domain: str):
+    effects, _ = ingest(
+        orjson.dumps({"event_id": "t", "type": "page_view", "occurred_at": AT, "domain": domain})
+    )
+    assert [output.key for output in of(effects, JOURNAL)] == [b"w:acme.example"]
+
+
+@pytest.mark.parametrize(
+    ("email", "domain"),
+    [
+        ("Ann@Acme.example", "acme.example"), (" a@b@WWW.Acme.example. ", "acme.example"),
+        ("ann", None), ("ann@", None), ("ann@www..", None),
+    ],
+)  # fmt: skip
+def test_only_what_stands_behind_the_at_sign_of_an_address_is_kept_readable(email: str, domain: str | None):
+    ids = identifiers({"email": email}, b"key")
+    assert ids.get("email_domain") == domain
+    assert ids.keys() <= {"email_hash", "email_domain"} and len(ids["email_hash"]) == 64
 
 
 def test_a_null_value_is_ignored_and_counted():
