@@ -17,6 +17,28 @@ CONFIG = CoreConfig()
 
 _numbers = count(1)
 
+OPEN_DEAL = Deal(
+    deal_id="d1",
+    created_at=START,
+    pipeline="default",
+    stage="",
+    open_stage="",
+    stage_since=START,
+    status="open",
+    deleted=False,
+    amount_minor=0,
+    currency="EUR",
+    won_at=None,
+    lost_at=None,
+    won_instants=(),
+    entries=(),
+    visits=(),
+    refunded_minor=0,
+    refunds_ignored=0,
+    last_fact_at=START,
+)
+"""The fold of a deal of which only the creation is known."""
+
 
 def day(number: float) -> int:
     return START + round(number * DAY_MS)

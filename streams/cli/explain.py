@@ -41,6 +41,7 @@ VersionsOption = Annotated[
     bool, typer.Option("--versions/--no-versions", help="Read all credit rows for earlier versions.")
 ]
 
+LIVE = "Without --from the state and the rows of the live cluster are read; nothing is written and no group joined."
 ACCOUNT_EXAMPLES = """
 [bold]Examples[/bold]
 
@@ -64,56 +65,41 @@ def explain() -> None:
     """Where the numbers of one account or deal come from."""
 
 
-@app.command(epilog=ACCOUNT_EXAMPLES)
-def account(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="The account_id of the rows.")],
-    files: FromOption = None,
-    config: ConfigOption = None,
-    brokers: BrokersOption = None,
-    form: FormatOption = "native",
-    topic: TopicOption = None,
-    model: ModelOption = None,
-    with_versions: VersionsOption = True,
-    json_output: JsonOption = False,
-) -> None:
-    """Explain an account: its touches, deals, every model's arithmetic, versions, probabilities, alerts.
+def _command(kind: str, summary: str, examples: str) -> None:
+    """Add the command that explains a subject of a kind."""
 
-    Without --from the state and the rows of the live cluster are read; nothing is written and no group joined.
-    """
-    settings, core = _settings(files, config, brokers, model)
-    subject = _subject("account", id_)
-    answer = (
-        _from_files(subject, settings, core, files, form, topic)
-        if files
-        else _from_cluster(subject, settings, core, with_versions)
-    )
-    _print(answer, core, model, json_output)
+    @app.command(kind, help=f"{summary}\n\n{LIVE}", epilog=examples)
+    def command(
+        id_: Annotated[str, typer.Argument(metavar="ID", help="As it stands in the rows.")],
+        files: FromOption = None,
+        config: ConfigOption = None,
+        brokers: BrokersOption = None,
+        form: FormatOption = "native",
+        topic: TopicOption = None,
+        model: ModelOption = None,
+        with_versions: VersionsOption = True,
+        json_output: JsonOption = False,
+    ) -> None:
+        settings, core = _settings(files, config, brokers, model)
+        subject = _subject(kind, id_)
+        answer = (
+            _from_files(subject, settings, core, files, form, topic)
+            if files
+            else _from_cluster(subject, settings, core, with_versions)
+        )
+        _print(answer, core, model, json_output)
 
 
-@app.command(epilog=DEAL_EXAMPLES)
-def deal(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="The deal_id of the rows.")],
-    files: FromOption = None,
-    config: ConfigOption = None,
-    brokers: BrokersOption = None,
-    form: FormatOption = "native",
-    topic: TopicOption = None,
-    model: ModelOption = None,
-    with_versions: VersionsOption = True,
-    json_output: JsonOption = False,
-) -> None:
-    """Explain a deal: the touches on its paths, its conversions, versions, probability and alerts.
-
-    Without --from the state and the rows of the live cluster are read; nothing is written and no group joined.
-    """
-    settings, core = _settings(files, config, brokers, model)
-    subject = _subject("deal", id_)
-    answer = (
-        _from_files(subject, settings, core, files, form, topic)
-        if files
-        else _from_cluster(subject, settings, core, with_versions)
-    )
-    _print(answer, core, model, json_output)
+_command(
+    "account",
+    "Explain an account: its touches, deals, every model's arithmetic, versions, probabilities, alerts.",
+    ACCOUNT_EXAMPLES,
+)
+_command(
+    "deal",
+    "Explain a deal: the touches on its paths, its conversions, versions, probability and alerts.",
+    DEAL_EXAMPLES,
+)
 
 
 def _settings(

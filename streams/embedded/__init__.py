@@ -1,7 +1,7 @@
 """A broker for development, behind one small interface so that it can be replaced."""
 
 from streams.embedded.broker import NOTICE, EmbeddedBroker, EmbeddedBrokerUnavailableError, find_binary
-from streams.embedded.child import end, spawn
+from streams.embedded.child import Server, end, spawn
 from streams.embedded.readiness import BrokerNotReadyError, live_brokers, wait_until_ready
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "BrokerNotReadyError",
     "EmbeddedBroker",
     "EmbeddedBrokerUnavailableError",
+    "Server",
     "end",
     "find_binary",
     "live_brokers",

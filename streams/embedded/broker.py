@@ -12,9 +12,8 @@ import tempfile
 import weakref
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 
-from streams.embedded.child import end, spawn
+from streams.embedded.child import Server, end, spawn
 from streams.embedded.readiness import BrokerNotReadyError, wait_until_ready
 
 NOTICE = (
@@ -30,7 +29,7 @@ class EmbeddedBrokerUnavailableError(Exception):
     """The broker's wheel is not installed, or does not run on this platform."""
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(Server):
     """One broker on loopback, a child process that ends with this process.
 
     ``start`` blocks for well under a second and may be called from any thread; a stopped broker may be
@@ -124,15 +123,6 @@ class EmbeddedBroker:
         if self._process is None:
             raise RuntimeError("the embedded broker is not started")
         return self._process
-
-    def __enter__(self) -> EmbeddedBroker:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def find_binary() -> Path:

@@ -7,13 +7,37 @@ import signal
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 STOP_S = 10.0
 """How long a server may take to write its data after SIGTERM before it is killed."""
+
+
+class Server(ABC):
+    """What runs in processes of its own, at most as long as a ``with`` block."""
+
+    @abstractmethod
+    def start(self) -> str:
+        """Start and wait until it serves; returns ``host:port``."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it. Idempotent."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
 
 def spawn(

@@ -18,9 +18,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
 
-from streams.embedded import end, spawn, wait_until_ready
+from streams.embedded import Server, end, spawn, wait_until_ready
 
 VERSION = "4.4.0"
 HOST = "127.0.0.1"
@@ -104,7 +103,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class LocalKafka:
+class LocalKafka(Server):
     """A node in the folder ``root``, with the same ports and data over restarts.
 
     ``heap`` is the JVM's, ``settings`` are the broker's own and win over the ones written here.
@@ -216,15 +215,6 @@ class LocalKafka:
         path = self.root / "server.properties"
         path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         return path
-
-    def __enter__(self) -> LocalKafka:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from revenue_core.deals import Deal
 from revenue_core.facts import DAY_MS, Fact, Journey
 from revenue_core.probability.priors import deal_prior, lead_prior
 from revenue_core.probability.rows import expected_value, probability_rows
+from tests.deal_facts import OPEN_DEAL, START
 
 CONFIG = CoreConfig()
-START = 1_700_006_400_000  # 2023-11-15T00:00:00Z
 
 COLUMNS = [
     "subject_id", "subject_kind", "deal_id", "lead_id", "account_id", "pipeline", "stage",
@@ -25,24 +25,13 @@ COLUMNS = [
     "reason_age", "reason_engagement", "reason_source", "reason_other", "params_version",
 ]  # fmt: skip
 
-DEAL = Deal(
-    deal_id="d1",
-    created_at=START,
-    pipeline="default",
+DEAL = replace(
+    OPEN_DEAL,
     stage="qualification",
     open_stage="qualification",
     stage_since=START + DAY_MS,
-    status="open",
-    deleted=False,
     amount_minor=1_200_000,
     currency="USD",
-    won_at=None,
-    lost_at=None,
-    won_instants=(),
-    entries=(),
-    visits=(),
-    refunded_minor=0,
-    refunds_ignored=0,
     last_fact_at=START + DAY_MS,
 )
 LEAD = OpenLead(

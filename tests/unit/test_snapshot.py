@@ -9,30 +9,10 @@ from revenue_core.deals import Deal
 from revenue_core.facts import DAY_MS, Touch
 from revenue_core.snapshot import account_phase, snapshot_row
 from revenue_core.temperature import WARM, Temperature
+from tests.deal_facts import OPEN_DEAL, START
 
-START = 1_700_006_400_000  # 2023-11-15T00:00:00Z
 FIRST = Touch(START, "native:e1", "page_view", True, "Organic Search")
 LAST = Touch(START + DAY_MS, "native:e2", "meeting", True, "Sales Outreach")
-DEAL = Deal(
-    deal_id="d1",
-    created_at=START,
-    pipeline="default",
-    stage="",
-    open_stage="",
-    stage_since=START,
-    status="open",
-    deleted=False,
-    amount_minor=0,
-    currency="EUR",
-    won_at=None,
-    lost_at=None,
-    won_instants=(),
-    entries=(),
-    visits=(),
-    refunded_minor=0,
-    refunds_ignored=0,
-    last_fact_at=START,
-)
 
 
 def row(*deals: Deal, **changes: Any) -> dict[str, Any] | None:
@@ -48,7 +28,11 @@ def row(*deals: Deal, **changes: Any) -> dict[str, Any] | None:
 
 
 def test_the_row_has_the_columns_of_the_contract_in_order() -> None:
-    found = row(DEAL, replace(DEAL, deal_id="d2", status="won"), replace(DEAL, deal_id="d3", deleted=True))
+    found = row(
+        OPEN_DEAL,
+        replace(OPEN_DEAL, deal_id="d2", status="won"),
+        replace(OPEN_DEAL, deal_id="d3", deleted=True),
+    )
     assert found is not None
     assert list(found.items()) == [
         ("account_id", "acme"),
@@ -69,7 +53,7 @@ def test_the_row_has_the_columns_of_the_contract_in_order() -> None:
 
 
 def test_without_touches_times_are_absent_and_texts_empty() -> None:
-    found = row(DEAL, first_touch=None, last_touch=None, touches=0, temperature=Temperature())
+    found = row(OPEN_DEAL, first_touch=None, last_touch=None, touches=0, temperature=Temperature())
     assert found is not None
     assert "first_touch_at" not in found
     assert "last_touch_at_ms" not in found
@@ -79,9 +63,9 @@ def test_without_touches_times_are_absent_and_texts_empty() -> None:
 
 def test_an_account_without_touch_lead_or_existing_deal_has_no_row() -> None:
     nothing: dict[str, Any] = {"first_touch": None, "last_touch": None, "touches": 0}
-    assert row(replace(DEAL, deleted=True), **nothing) is None
+    assert row(replace(OPEN_DEAL, deleted=True), **nothing) is None
     assert row(**nothing, has_lead=True) is not None
-    assert row(DEAL, **nothing) is not None
+    assert row(OPEN_DEAL, **nothing) is not None
     assert row() is not None
 
 
@@ -93,7 +77,7 @@ def test_the_phase_follows_leads_and_deals() -> None:
 
 
 def test_lost_deals_leave_the_phase_to_the_leads() -> None:
-    lost = replace(DEAL, status="lost")
+    lost = replace(OPEN_DEAL, status="lost")
     assert [found["phase"] for found in (row(lost), row(lost, has_lead=True)) if found] == [
         "awareness",
         "consideration",
