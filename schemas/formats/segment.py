@@ -78,7 +78,7 @@ def read(
     batch = body.get("batch")
     if batch is None:
         return [_message(body, "", track_events)]
-    if not isinstance(batch, list):
+    if not isinstance(batch, list) or not batch:
         raise Rejected("decode_error", "/batch", f"batch is {shown(batch)}: send a list of messages")
     return [_message(item, f"/batch/{place}", track_events) for place, item in enumerate(batch)]
 

@@ -48,6 +48,7 @@ def test_there_is_a_golden_file_for_every_call_of_the_spec() -> None:
         (b'{"type": "pageview"}', "/type"),
         (b'{"type": ["page"]}', "/type"),
         (b'{"batch": {}}', "/batch"),
+        (b'{"batch": []}', "/batch"),
         (b'{"batch": [5]}', "/batch/0"),
         (b'{"batch": [{"type": "page"}, {"type": "x"}]}', "/batch/1/type"),
     ],
