@@ -1,4 +1,4 @@
-"""Every metric of a worker, in one list (contract, section 7), and what feeds them.
+"""Every metric of a worker, in one list, and what feeds them.
 
 Handlers count in plain Counters keyed (metric, *labels); ``Metrics.absorb`` moves those into Prometheus. Gauges
 over the worker's accounts come from the partial sums that the journey agent keeps.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +12,9 @@ from typer.core import TyperGroup
 from streams.cli import exits
 
 NAMES = (
-    "demo", "worker", "broker", "topics", "send", "score", "tail", "explain", "audit", "restate", "diff",
-    "identity", "plan", "dead-letters", "config", "channels",
+    "demo", "worker", "broker", "topics", "send", "score", "tail", "explain", "dead-letters", "config", "channels",
 )  # fmt: skip
-"""Every command of the contract, in its order. ``streams/cli/<name>.py`` holds an ``app`` with sub-commands, or a
+"""Every command, in the order of the help. ``streams/cli/<name>.py`` holds an ``app`` with sub-commands, or a
 function of that name and its ``EXAMPLES``."""
 
 
@@ -28,12 +26,12 @@ class Commands(TyperGroup):
     """The root: looks its commands up by name and decides how each of them may end."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names of the commands that this build has."""
-        return [name for name in NAMES if find_spec(_module(name)) is not None]
+        """Names of the commands."""
+        return list(NAMES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command, or None when there is none of that name."""
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in NAMES:
             return None
         module = import_module(_module(cmd_name))
         app = getattr(module, "app", None)

@@ -35,18 +35,15 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_help_lists_the_commands_in_the_order_of_the_contract() -> None:
+def test_help_lists_every_command_in_order() -> None:
     code, output, _ = run("--help")
     listed = [
         words[1] for line in output.splitlines() if len(words := line.split()) > 1 and words[1] in NAMES
     ]
-    assert code == 0
-    assert listed == [name for name in NAMES if name in listed] and {"config", "channels", "broker"} <= set(
-        listed
-    )
+    assert (code, listed) == (0, list(NAMES))
 
 
-@pytest.mark.parametrize("name", ["config", "channels", "broker", "send", "tail", "dead-letters"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_command_explains_itself(name: str) -> None:
     code, output, _ = run(name, "--help")
     assert code == 0 and f"headwater {name}" in output
