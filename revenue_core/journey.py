@@ -13,7 +13,7 @@ takes a short way whose cost does not depend on how many touches the account has
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -125,10 +125,9 @@ class Change(Enum):
     """A duplicate."""
     APPENDED = 1
     """A touch whose identity is new to the account."""
-    OTHER = 2
-
-    def __bool__(self) -> bool:
-        return self is not Change.NOTHING
+    REPEATED = 2
+    """A duplicate that lets later ones join: the facts are the same, what is stored is not (R02)."""
+    OTHER = 3
 
 
 class Changes(NamedTuple):
@@ -158,8 +157,13 @@ def apply(
     """
     account = state.account
     known = account.groups(kind).get(identity)
-    if known is not None and join(known, message) is None:
-        return Change.NOTHING
+    if known is not None:
+        joined = join(known, message)
+        if joined is None:
+            return Change.NOTHING
+        if [group[:2] for group in joined] == [group[:2] for group in known]:
+            account.groups(kind)[identity] = joined
+            return Change.REPEATED
     if kind == "touchpoints":
         quick = known is None and state.before is None and _advance(state, message.body, horizon, config)
         if not quick:
@@ -172,18 +176,23 @@ def apply(
 
 
 def settle(state: State, horizon: int, config: CoreConfig) -> Changes:
-    """What has to be sent, now that facts have come or timers are due; the watermark is ``horizon``."""
+    """What has to be sent, now that facts have come or timers are due; the watermark is ``horizon``.
+
+    An account may be further on than its partition, whose timers fire in steps; it does not go back.
+    """
     earlier, counted = state.horizon, state.checkpoint.counted
-    state.horizon = horizon
+    horizon = max(horizon, earlier)
     if state.silent:
+        state.horizon = horizon
         return Changes([], {}, {}, [], None, None, {}, earlier)
     if state.before is None and horizon < state.checkpoint.due:
         changes = _after_last_touches(state, config, earlier)
     else:
-        before = state.before or state.answers or evaluate(state, earlier, config)
+        before = state.before or _given(state, config)
         after = state.answers = evaluate(state, horizon, config)
         state.before = None
         changes = compare(before, after, config, earlier)
+    state.horizon = horizon
     now_counted = state.checkpoint.counted = state.checkpoint.temperature.name if changes.snapshot else ""
     if now_counted != counted:
         changes.sums.update(difference(phase_sums(counted), phase_sums(now_counted)))
@@ -267,12 +276,25 @@ def _credit_order(row: Row) -> tuple[int, str, int, str]:
 def _remember(state: State, config: CoreConfig) -> None:
     """Keep the answers given so far, before the facts change."""
     if state.before is None and not state.silent:
-        state.before = state.answers
-        if state.before is None:
-            counted = state.checkpoint.counted
-            state.before = evaluate(state, state.horizon, config)
-            state.checkpoint.counted = counted
+        counted = state.checkpoint.counted
+        state.before = _given(state, config)
+        state.checkpoint.counted = counted
     state.known = None
+
+
+def _given(state: State, config: CoreConfig) -> Answers:
+    """What has been answered so far."""
+    found = state.answers
+    if found is None:
+        return evaluate(state, state.horizon, config)
+    # touches that came last have moved these two on
+    as_of = max(state.account.latest, state.checkpoint.alerted_at)
+    rows = probabilities(state, config, as_of)
+    return replace(
+        found,
+        probabilities=rows,
+        snapshot=_snapshot(state.account, state.known, state.checkpoint.temperature),
+    )
 
 
 def _advance(state: State, touch: Touch, horizon: int, config: CoreConfig) -> bool:
@@ -289,7 +311,7 @@ def _advance(state: State, touch: Touch, horizon: int, config: CoreConfig) -> bo
     if not follow_up.advance(waiting, touch, config.temperature):
         return False
     due = _due(warmth, waiting, checkpoint.deal_due, config)
-    if due <= horizon:
+    if due <= max(horizon, state.horizon):
         return False
     checkpoint.temperature, checkpoint.follow_up, checkpoint.due = warmth, waiting, due
     return True

@@ -31,13 +31,19 @@ SILENT, WIDE, QUARANTINED = 1, 2, 4
 INBOUND, STRETCHED = 1, 2
 HEADER = Struct("<BBqqqIIII")
 NARROW_TOUCH, WIDE_TOUCH = Struct("<qQB13HI"), Struct("<qQB13II")
-DUE, LENGTH, LAST_AT = Struct("<q"), Struct("<I"), Struct("<q")
-FLAGS_OFFSET, DUE_OFFSET = 1, 2
+DUE, APPLIED, LENGTH, LAST_AT = Struct("<q"), Struct("<q"), Struct("<I"), Struct("<q")
+FLAGS_OFFSET, DUE_OFFSET, APPLIED_OFFSET = 1, 2, 10
+LARGEST = 3_500_000
+"""Bytes of an account: what one record of the changelog takes, with room for its key and the batch."""
 NARROW_STRINGS = 2**16
 
 
 class StateTooNew(ValueError):
     """The state was written by a newer version of headwater."""
+
+
+class StateTooLarge(ValueError):
+    """An account no longer fits its record."""
 
 
 def next_due(raw: bytes) -> int:
@@ -67,14 +73,17 @@ class Packed:
         self.strings = bytearray(LENGTH.pack(0))
         self.touches = bytearray()
 
-    def append(self, identity: str, group: Group[Touch]) -> None:
-        """Add one touch that is new to the account."""
+    def append(self, identity: str, group: Group[Touch]) -> bool:
+        """Add one touch that is new to the account, or a later form of one: reading keeps the last per instant.
+
+        True when everything had to be encoded again.
+        """
         source, event_id = identity.split(":", 1)
         touch = group.body
         places = [self._place(text) for text in (source, touch.type, *touch[4:])]
         if len(self.positions) > NARROW_STRINGS and not self.wide:
             self.repack()
-            return
+            return True
         raw_id = event_id.encode()
         stretched = group.last_at != group.at
         pack = (WIDE_TOUCH if self.wide else NARROW_TOUCH).pack
@@ -83,6 +92,7 @@ class Packed:
         self.touches += raw_id
         if stretched:
             self.touches += LAST_AT.pack(group.last_at)
+        return False
 
     def _place(self, text: str) -> int:
         place = self.positions.get(text)
@@ -98,7 +108,16 @@ class Packed:
         self._empty()
         for identity, groups in self.account.touch_groups.items():
             for group in groups:
-                self.append(identity, group)
+                if self.append(identity, group):
+                    return
+
+    def check_size(self) -> None:
+        """Raise StateTooLarge when the account outgrows its record."""
+        size = len(self.strings) + len(self.touches) + len(self.facts)
+        if size > LARGEST:
+            raise StateTooLarge(
+                f"{size} bytes of facts, {len(self.account.touches)} touches; the limit is {LARGEST}"
+            )
 
     def repack_facts(self) -> None:
         """Encode the lead and deal facts again."""
@@ -110,6 +129,12 @@ class Packed:
                 for identity, groups in table.items()
             ]
         )
+
+
+def applied_offset(raw: bytes) -> int:
+    """The journal offset applied to a stored account, without decoding it."""
+    offset: int = APPLIED.unpack_from(raw, APPLIED_OFFSET)[0]
+    return offset
 
 
 def encode(state: State, packed: Packed) -> bytes:
@@ -181,7 +206,11 @@ def _read_touches(account: Account, raw: bytes, strings: list[str], wide: bool) 
         identity = f"{source}:{event_id}"
         touch = Touch(instant, identity, kind, bool(flags & INBOUND), *rest)
         group = Group(instant, f"{digest:016x}", last_at, touch)
-        account.touch_groups.setdefault(identity, []).append(group)
+        known = account.touch_groups.get(identity)
+        if known is None:
+            account.touch_groups[identity] = [group]
+        else:
+            known[:] = sorted([*(g for g in known if g.at != instant), group], key=lambda g: g.at)
 
 
 def _read_facts(account: Account, raw: bytes) -> None:

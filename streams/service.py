@@ -85,6 +85,7 @@ def build(
         replay_window=timing.replay_window,
         settle_each=timing.settle_each,
         too_late_ms=timing.too_late_ms,
+        channels=tables.channels.channels,
     )
     totals = TotalsHandler(partial(_metric_row, config), partial(version, generation, 0))
     agents = (

@@ -5,7 +5,7 @@ partial sums. State keys of the table, per partition:
 
 ``\\0M<metric>``  partial sums of one metric row with the journal offset they include
 ``<root>``       an account (``streams.codec``)
-``\\0P``          the partition: last applied offset and watermark
+``\\0P``          the partition: last applied offset, watermark, configuration version
 
 A run writes them in that order. A torn write leaves a prefix, and every record carries the offset applied to it,
 so a replay repeats exactly what is missing (``docs/decisions.md``).
@@ -26,15 +26,28 @@ from revenue_core.sums import Sums
 from streams import codec, translate
 from streams.agents.rows import Moment, RowWriter
 from streams.agents.totals import partial
-from streams.effects import Effects, Headers, Record, Run, TableView
+from streams.effects import Effects, Headers, Output, Record, Run, TableView
 from streams.faults import place_of
-from streams.journal import FactRecord, Settle, Tick, decode
-from streams.topology import SOURCES
+from streams.journal import FactRecord, Settle, Tick, decode, encode_tick
+from streams.topology import JOURNAL, SOURCES
 
 PARTITION_KEY = b"\0P"
 METRIC_PREFIX = b"\0M"
+TIMERS_PER_TICK = 200
+OTHER = "other"
 PUBLISHED = frozenset({"stage"})
 """Metrics that ``totals`` adds up across partitions; the others are this worker's gauges."""
+
+
+class ConfigChanged(Exception):
+    """The tables were built under another configuration; what it gave would stand beside what this one gives."""
+
+    def __init__(self, before: str, now: str) -> None:
+        super().__init__(
+            f"the state was built under configuration {before}, the one in force is {now}: rows of the old one would "
+            "stay beside the new. Go back to it, or build anew from the source topics: a new worker.app_id and a "
+            "higher state.generation"
+        )
 
 
 @dataclass(slots=True)
@@ -50,7 +63,9 @@ class Live:
     """Append time of the last record applied (ms)."""
     cause: str = ""
     facts: list[tuple[Record, FactRecord]] = field(default_factory=list)
-    """Facts of the present run: they go to the dead letters if the account has to be quarantined."""
+    """Facts of the present run that are not answered: they go to the dead letters if it has to be quarantined."""
+    settled: list[FactRecord] = field(default_factory=list)
+    """Facts of the present run that are."""
 
 
 @dataclass(slots=True)
@@ -66,6 +81,13 @@ class Slice:
     sums: dict[tuple[str, ...], tuple[int, list[int]]] = field(default_factory=dict)
     """metric -> (journal offset included, sums)"""
     quarantined: set[bytes] = field(default_factory=set)
+
+    def load(self, key: bytes) -> Live | None:
+        """The live form of an account, which thereby becomes the last to be forgotten."""
+        live = self.live.pop(key, None)
+        if live is not None:
+            self.live[key] = live
+        return live
 
     def schedule(self, key: bytes, due: int) -> None:
         """Remember when the account is due, unless an earlier look at it is already planned."""
@@ -90,6 +112,7 @@ class JourneyHandler:
         replay_window: int,
         settle_each: bool = False,
         too_late_ms: int | None = None,
+        channels: frozenset[str] = frozenset(),
         live_accounts: int = 20_000,
     ) -> None:
         self.config, self.rows, self.replay_window, self.settle_each = (
@@ -98,7 +121,7 @@ class JourneyHandler:
             replay_window,
             settle_each,
         )
-        self.too_late_ms, self.live_accounts = too_late_ms, live_accounts
+        self.too_late_ms, self.channels, self.live_accounts = too_late_ms, channels, live_accounts
         self.slices: dict[int, Slice] = {}
         self.counts: Counter[tuple[str, ...]] = Counter()
 
@@ -107,7 +130,9 @@ class JourneyHandler:
         part = self.slices[partition] = Slice()
         for key, raw in table.items():
             if key == PARTITION_KEY:
-                part.applied, part.watermark = orjson.loads(raw)
+                part.applied, part.watermark, version = orjson.loads(raw)
+                if version != self.config.config_version:
+                    raise ConfigChanged(version, self.config.config_version)
                 part.replay_until = part.applied + self.replay_window
             elif key.startswith(METRIC_PREFIX):
                 offset, *sums = orjson.loads(raw)
@@ -126,6 +151,10 @@ class JourneyHandler:
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
         """Time is in the journal; the clock says nothing here."""
         return None
+
+    def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
+        """Whether a record of the table takes the place of another: the later journal offset wins."""
+        return included_offset(key, new) >= included_offset(key, old)
 
     def handle(self, run: Run, table: TableView) -> Effects:
         """Fold the run's records, then settle every account they touched."""
@@ -192,7 +221,8 @@ class JourneyRun:
         for key in list(self.changed):
             state.append((key, self._encoded(key)))
         part.applied = max(part.applied, self.run.records[-1].offset)
-        state.append((PARTITION_KEY, orjson.dumps([part.applied, part.watermark])))
+        mark = [part.applied, part.watermark, self.config.config_version]
+        state.append((PARTITION_KEY, orjson.dumps(mark)))
         self._shrink()
         return self.effects
 
@@ -220,10 +250,12 @@ class JourneyRun:
         changed = core.apply(
             live.state, entry.kind, entry.identity, entry.message, self.part.watermark, self.config
         )
-        if not changed:
+        if changed is not core.Change.NOTHING:
+            self._pack(live, entry, changed)
+            live.packed.check_size()
+        if changed is core.Change.NOTHING or changed is core.Change.REPEATED:
             self._count(entry, "duplicate")
             return
-        self._pack(live, entry, changed)
         if entry.message.at < self.part.watermark:
             self._count(entry, "late")
         live.timestamp, live.headers = record.timestamp, record.headers
@@ -232,13 +264,21 @@ class JourneyRun:
         self.effects.origins.append(entry.origin)
 
     def _quarantine(self, key: bytes, live: Live, error: Exception) -> None:
-        """Put the account back to where the run found it, flag it, and keep the run's facts as dead letters."""
-        applied, facts = live.state.applied, live.facts
+        """Put the account back to what has been answered, flag it, and keep the facts since as dead letters."""
+        applied = live.state.applied
         self.changed.pop(key, None)
         self.touched.pop(key, None)
         self.part.live.pop(key, None)
         safe = self._load(key)
-        safe.state.quarantined, safe.state.applied, safe.facts = True, applied, facts
+        for entry in live.settled:
+            change = core.apply(
+                safe.state, entry.kind, entry.identity, entry.message, self.part.watermark, self.config
+            )
+            if change is not core.Change.NOTHING:
+                self._pack(safe, entry, change)
+        if live.settled:
+            core.settle(safe.state, self.part.watermark, self.config)  # its answers have been given
+        safe.state.quarantined, safe.state.applied, safe.facts = True, applied, live.facts
         safe.state.checkpoint.due = core.NEVER
         self.changed[key] = safe
         self.part.quarantined.add(key)
@@ -253,25 +293,23 @@ class JourneyRun:
     def _encoded(self, key: bytes) -> bytes:
         """The account as it is stored from now on."""
         live = self.changed[key]
-        try:
-            live.raw = codec.encode(live.state, live.packed)
-        except Exception as error:
-            self._quarantine(key, live, error)
-            live = self.changed[key]
-            live.raw = codec.encode(live.state, live.packed)
+        live.raw = codec.encode(live.state, live.packed)
         live.facts.clear()
+        live.settled.clear()
         return live.raw
 
     def _pack(self, live: Live, entry: FactRecord, change: core.Change) -> None:
         if entry.kind != "touchpoints":
             live.packed.repack_facts()
-        elif change is core.Change.APPENDED:
-            live.packed.append(entry.identity, entry.message)
-        else:
+        elif change is core.Change.OTHER:
             live.packed.repack()
+        else:
+            for group in live.state.account.touch_groups[entry.identity]:
+                if group.at <= entry.message.at <= group.last_at:
+                    live.packed.append(entry.identity, group)
 
     def _load(self, key: bytes) -> Live:
-        raw, live = self.table.get(key), self.part.live.get(key)
+        raw, live = self.table.get(key), self.part.load(key)
         if live is not None and (live.raw is raw or key in self.changed):
             return live
         name = key.decode()
@@ -285,22 +323,36 @@ class JourneyRun:
         return live
 
     def _tick(self, tick: Tick, record: Record) -> None:
+        """Move time on and fire what is due, but no more than a bounded number of timers.
+
+        Time then stops short of the first timer left, and the tick is sent again behind what waits in the
+        journal: a leap over months neither holds the worker up nor depends on how runs are cut.
+        """
         part = self.part
         if tick.watermark <= part.watermark:
             return
-        part.watermark = tick.watermark
+        left = TIMERS_PER_TICK
         while part.due and part.due[0][0] <= tick.watermark:
-            planned, key = heapq.heappop(part.due)
+            planned, key = part.due[0]
             if part.scheduled.get(key) != planned:
+                heapq.heappop(part.due)
                 continue
-            del part.scheduled[key]
             live = self._load(key)
             due = live.state.next_due()
+            if due <= tick.watermark and not left:
+                part.watermark = max(part.watermark, planned - 1)
+                again = Output(JOURNAL, None, encode_tick(tick.watermark), (), self.run.partition)
+                self.effects.outputs.append(again)
+                return
+            heapq.heappop(part.due)
+            del part.scheduled[key]
             if due <= tick.watermark:
+                left -= 1
                 self._by_clock(key, live, record)
-                self._settle(key, live, "timer")
+                self._settle(key, live, "timer", tick.watermark)
             elif due < core.NEVER:
                 part.schedule(key, due)
+        part.watermark = tick.watermark
 
     def _settle_all(self, settle: Settle, record: Record) -> None:
         """Score every open subject as of an instant."""
@@ -310,6 +362,8 @@ class JourneyRun:
 
     def _score(self, key: bytes, settle: Settle, record: Record) -> None:
         live = self._load(key)
+        if live.state.quarantined:
+            return
         rows = core.probabilities(live.state, self.config, settle.as_of)
         if rows:
             self._by_clock(key, live, record)
@@ -322,16 +376,18 @@ class JourneyRun:
 
     def _settle_touched(self) -> None:
         for key, live in list(self.touched.items()):
-            self._settle(key, live, "event")
+            self._settle(key, live, "event", self.part.watermark)
         self.touched.clear()
 
-    def _settle(self, key: bytes, live: Live, cause: str) -> None:
+    def _settle(self, key: bytes, live: Live, cause: str, horizon: int) -> None:
         try:
-            changes = core.settle(live.state, self.part.watermark, self.config)
+            changes = core.settle(live.state, horizon, self.config)
             self.effects.outputs += self.rows.changes(changes, self._moment(live), cause)
         except Exception as error:
             self._quarantine(key, live, error)
             return
+        live.settled += [entry for _, entry in live.facts]
+        live.facts.clear()
         self._add_up(changes.sums, live.state.applied)
         self.part.schedule(key, live.state.next_due())
 
@@ -339,20 +395,27 @@ class JourneyRun:
         return Moment(live.state.applied, live.timestamp, live.cause, live.headers)
 
     def _add_up(self, sums: Sums, offset: int) -> None:
-        for metric, change in sums.items():
+        for named, change in sums.items():
+            metric = self._bounded(named)
             included, known = self.part.sums.get(metric, (-1, [0] * len(change)))
             if offset > included:  # else a torn write of an earlier run has it already
                 total = [a + b for a, b in zip(known, change, strict=True)]
                 self.part.sums[metric] = included, total
                 self.metrics.add(metric)
 
+    def _bounded(self, metric: tuple[str, ...]) -> tuple[str, ...]:
+        """The metric with a channel outside the configured list counted under ``other``."""
+        if metric[0] == "credited" and metric[2] not in self.handler.channels:
+            return (metric[0], metric[1], OTHER, metric[3])
+        return metric
+
     def _count(self, entry: FactRecord, outcome: str) -> None:
         self.handler.counts["events_total", entry.kind, entry.message.body.type, outcome] += 1
 
     def _shrink(self) -> None:
-        """Keep the most recently loaded accounts live; the rest is read again when needed."""
+        """Keep the accounts used last live, within the worker's share; the rest is read again when needed."""
         live = self.part.live
-        while len(live) > self.handler.live_accounts:
+        while len(live) * len(self.handler.slices) > self.handler.live_accounts:
             del live[next(iter(live))]
 
 
@@ -364,3 +427,9 @@ def metric_key(metric: tuple[str, ...]) -> bytes:
 def metric_of(key: bytes) -> tuple[str, ...]:
     """The metric a table key belongs to."""
     return tuple(orjson.loads(key[len(METRIC_PREFIX) :]))
+
+
+def included_offset(key: bytes, raw: bytes) -> int:
+    """The journal offset that a record of the table includes."""
+    offset: int = orjson.loads(raw)[0] if key[:1] == b"\0" else codec.applied_offset(raw)
+    return offset

@@ -26,6 +26,23 @@ def version(generation: int, moves: int, offset: int) -> int:
     return (generation * MOVES + moves) * OFFSETS + offset
 
 
+def cloud_event(topic: str, event_id: str, trace: Headers = ()) -> Headers:
+    """Headers of a row: CloudEvents in binary mode, and the trace of the input."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_source", b"headwater"),
+        ("ce_type", f"headwater.{topic}.v1".encode()),
+        ("content-type", b"application/json"),
+        *trace,
+    )
+
+
+def tombstone(topic: str, key: str, number: int, trace: Headers = ()) -> Output:
+    """The record that lets compaction forget a key whose last row had this version; an event of its own."""
+    return Output(topic, key.encode(), None, cloud_event(topic, f"{key}@{number}/deleted", trace))
+
+
 class Moment(NamedTuple):
     """The journal record that caused rows."""
 
@@ -125,19 +142,11 @@ class RowWriter:
         self, topic: str, key: str, row: Mapping[str, Any], added: Mapping[str, Any], moment: Moment
     ) -> Iterable[Output]:
         """The last row, then the tombstone that lets compaction forget the key."""
-        headers = self._headers(topic, key, moment)
-        return self._row(topic, key, row, added, moment, gone=1), Output(topic, key.encode(), None, headers)
+        last = self._row(topic, key, row, added, moment, gone=1)
+        return last, tombstone(topic, key, version(self.generation, 0, moment.offset), moment.headers)
 
     def _headers(self, topic: str, key: str, moment: Moment) -> Headers:
-        """CloudEvents in binary mode, and the trace of the input."""
-        return (
-            ("ce_specversion", b"1.0"),
-            ("ce_id", f"{key}@{version(self.generation, 0, moment.offset)}".encode()),
-            ("ce_source", b"headwater"),
-            ("ce_type", f"headwater.{topic}.v1".encode()),
-            ("content-type", b"application/json"),
-            *moment.headers,
-        )
+        return cloud_event(topic, f"{key}@{version(self.generation, 0, moment.offset)}", moment.headers)
 
     def quarantined(self, run: Run, record: Record, entry: FactRecord, reason: str) -> Output:
         """The dead letter of a fact of a quarantined account: the journal record, to be replayed once mended."""

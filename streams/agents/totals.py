@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from streams.agents.rows import cloud_event, tombstone
 from streams.effects import Effects, Output, Run, StatelessHandler, TableView
 from streams.topology import FUNNEL, PARTIALS
 
@@ -32,6 +33,10 @@ class TotalsHandler(StatelessHandler):
     ) -> None:
         self.row, self.version = row, version
 
+    def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
+        """Whether a record of the table takes the place of another: every part only ever moves on."""
+        return offsets_of(new) >= offsets_of(old)
+
     def handle(self, run: Run, table: TableView) -> Effects:
         """One row per metric that changed in the run."""
         effects = Effects()
@@ -48,10 +53,16 @@ class TotalsHandler(StatelessHandler):
         for key, (parts, offset) in changed.items():
             sums = [sum(column) for column in zip(*(part[1:] for part in parts.values()), strict=True)]
             columns, exists = self.row(key.decode(), sums)
-            row = {**columns, "version": self.version(offset), "is_deleted": int(not exists)}
-            name = row["row_id"].encode()
-            effects.outputs.append(Output(FUNNEL, name, orjson.dumps(row)))
+            name, version = columns["row_id"], self.version(offset)
+            row = {**columns, "version": version, "is_deleted": int(not exists)}
+            headers = cloud_event(FUNNEL, f"{name}@{version}")
+            effects.outputs.append(Output(FUNNEL, name.encode(), orjson.dumps(row), headers))
             if not exists:
-                effects.outputs.append(Output(FUNNEL, name, None))
+                effects.outputs.append(tombstone(FUNNEL, name, version))
             effects.state.append((key, orjson.dumps(parts)))
         return effects
+
+
+def offsets_of(raw: bytes) -> int:
+    """Sum of the journal offsets that a record's parts include."""
+    return sum(part[0] for part in orjson.loads(raw).values())

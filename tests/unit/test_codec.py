@@ -56,17 +56,20 @@ def test_the_due_instant_is_read_without_decoding(events):
         assert codec.next_due(raw) == codec.decode(name, raw)[0].next_due()
 
 
-def test_more_than_65536_distinct_texts_make_the_account_wide_and_nothing_else():
-    base = {"type": "page_view", "account_id": "acme", "channel": "Email"}
-    packed = None
-    table = stored([("touchpoints", {**base, "event_id": "e", "occurred_at": 1_790_000_000_000})])
-    state, packed = codec.decode("acme", table[b"A:acme"])
+@pytest.mark.parametrize("anew", [False, True])
+def test_an_account_with_many_texts_becomes_wide_and_nothing_else_changes(monkeypatch, anew: bool):
+    monkeypatch.setattr(codec, "NARROW_STRINGS", 20)
+    base = {"type": "page_view", "account_id": "acme", "channel": "Email", "occurred_at": 1_790_000_000_000}
+    state, packed = codec.decode("acme", stored([("touchpoints", {**base, "event_id": "e"})])[b"A:acme"])
     touch = state.account.touches[0]
-    for number in range(70_000):
+    for number in range(50):
         moved = touch._replace(at=touch.at + number + 1, campaign=f"c{number}", touch_id=f"native:n{number}")
         group = state.account.touch_groups["native:e"][0]._replace(at=moved.at, last_at=moved.at, body=moved)
         state.account.add_touch(moved.touch_id, group)
-        packed.append(moved.touch_id, group)
+        if not anew:
+            packed.append(moved.touch_id, group)
+    if anew:
+        packed.repack()
     again, repacked = codec.decode("acme", codec.encode(state, packed))
     assert repacked.wide
     assert again.account == state.account

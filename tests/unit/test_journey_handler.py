@@ -8,12 +8,14 @@ from typing import Any
 import orjson
 import pytest
 
+from streams import codec
+from streams.agents.journey import ConfigChanged
 from streams.effects import Effects, Run
 from streams.journal import encode_tick
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryRecord
 from streams.service import Service, Timing
-from streams.topology import ALERTS, CREDITS, DEAD_LETTERS, JOURNAL, JOURNEYS
+from streams.topology import ALERTS, CREDITS, DEAD_LETTERS, JOURNAL, JOURNEYS, PROBABILITIES
 from tests.builders import service
 
 DAY = 86_400_000
@@ -236,3 +238,96 @@ def test_a_new_owner_knows_the_quarantined_accounts_and_keeps_their_facts_as_dea
     later = successor.handle([record._replace(offset=9)])
     assert codes(later) == ["quarantined"]
     assert [o.value for o in later.outputs] == [record.value]
+
+
+def test_facts_that_were_answered_stay_when_their_account_is_quarantined():
+    """In the replay window each fact is answered by itself: what the sink and the sums have, the state keeps."""
+    owner = fragile(MemoryTable())
+    owner.service.journey.replay_window = 10
+    effects = owner.handle(POISONED)
+    state, _ = codec.decode("acme", dict(effects.state)[b"A:acme"])
+    assert [touch.touch_id for touch in state.account.touches] == ["native:t1"]
+    assert codes(effects) == ["quarantined", "quarantined"]
+    assert owner.service.journey.gauges()["accounts", "new"] == [2]
+
+
+def test_an_account_that_outgrows_its_record_is_quarantined(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(codec, "LARGEST", 400)
+    owner, letters = Owner(MemoryTable()), []
+    for record in journal_of(*[touch(number, number) for number in range(10)]):
+        letters += codes(owner.handle([record]))
+    assert set(letters) == {"quarantined"}
+    assert 0 < len(letters) < 10
+
+
+def test_a_leap_in_time_fires_its_timers_in_bounded_steps_that_the_journal_carries_on(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("streams.agents.journey.TIMERS_PER_TICK", 2)
+    kinds = ["demo_request", "page_view", "meeting"]
+    records = journal_of(
+        *[touch(n, n % 3, type=kinds[n % 3], account_id=f"a{n // 3}") for n in range(15)], tick(200),
+    )  # fmt: skip
+    owner = Owner(MemoryTable())
+    effects, pending, cooled = owner.handle(records[:15]), records[15:], []
+    while pending:
+        effects = owner.handle(pending)
+        found = [row["account_id"] for row in rows(effects, ALERTS) if row["kind"] == "cooled"]
+        assert len(found) <= 2
+        cooled += found
+        offset = pending[-1].offset + 1
+        again = [o for o in effects.outputs if o.topic == JOURNAL]
+        pending = [MemoryRecord(offset + n, START, None, o.value) for n, o in enumerate(again)]
+    assert sorted(cooled) == ["a0", "a1", "a2", "a3", "a4"]
+    assert owner.service.journey.slices[0].watermark == START + 200 * DAY
+
+
+def test_state_of_another_configuration_is_refused_with_the_way_out():
+    table = MemoryTable()
+    Owner(table).handle(AMOUNTS)
+    other = service(RUNS)
+    other.journey.config = replace(other.journey.config, config_version="another")
+    with pytest.raises(ConfigChanged, match=r"new worker.app_id and a higher state.generation"):
+        other.journey.assigned(0, table)
+
+
+def test_a_retry_with_a_new_timestamp_is_counted_as_a_duplicate_and_remembered():
+    hour = 3_600_000
+    records = journal_of(
+        touch(1, 0), touch(1, 0, occurred_at=START + 20 * hour), touch(1, 0, occurred_at=START + 40 * hour),
+    )  # fmt: skip
+    table = MemoryTable()
+    first = Owner(table)
+    assert len(first.handle(records[:1]).outputs) == 1
+    assert not first.handle(records[1:2]).outputs
+    second = Owner(table)
+    assert not second.handle(records[2:]).outputs, (
+        "the retries are a chain, also after reading the account back"
+    )
+    assert second.service.journey.counts["events_total", "touchpoints", "page_view", "duplicate"] == 1
+
+
+def test_of_two_table_records_the_one_with_the_later_offset_is_newer():
+    handler = service(RUNS).journey
+    early, late = MemoryTable(), MemoryTable()
+    Owner(early).handle(AMOUNTS[:2])
+    Owner(late).handle(AMOUNTS)
+    for key in early.data.keys() & late.data.keys():
+        assert handler.newer(key, early.data[key], late.data[key])
+        assert not handler.newer(key, late.data[key], early.data[key])
+
+
+def test_the_last_row_of_a_closed_deal_is_the_same_before_and_after_a_restart():
+    records = journal_of(
+        touch(1, 0), patch(1, 1, stage="qualification", amount="100"), touch(2, 3), patch(2, 4, status="lost"),
+    )  # fmt: skip
+    closing = []
+    for restart in (False, True):
+        table = MemoryTable()
+        owner = Owner(table)
+        owner.handle(records[:2])
+        owner.handle(records[2:3])
+        owner = Owner(table) if restart else owner
+        closing.append([o.value for o in owner.handle(records[3:]).outputs if o.topic == PROBABILITIES])
+    assert closing[0] == closing[1]
+    assert orjson.loads(closing[0][0])["age_in_stage_days"] == 2.0
