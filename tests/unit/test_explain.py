@@ -1,119 +1,28 @@
-"""Explanations: their arithmetic is the credit rows' arithmetic, and it can be checked by hand."""
+"""Explanations: what they tell, and that their arithmetic can be checked by hand."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
-from fractions import Fraction
-from math import fsum, lcm
-from typing import Any
+from dataclasses import replace
 
-import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from revenue_core.account import Account
 from revenue_core.attribution.data_driven import Learned
-from revenue_core.attribution.models import model_names
-from revenue_core.attribution.workings import Working
-from revenue_core.config import AttributionConfig, CoreConfig, CustomModel, PathProfile
-from revenue_core.credits import rows_of
-from revenue_core.explain import (
-    ConversionView,
-    Explanation,
-    explain_account,
-    only_deal,
-    only_models,
-)
-from revenue_core.facts import DAY_MS
-from revenue_core.journey import State, evaluate
-from revenue_core.money import apportion
-from streams import codec, translate
-from streams.memory.executor import MemoryExecutor
-from streams.memory.log import MemoryLog
+from revenue_core.config import AttributionConfig, CustomModel
+from revenue_core.explain import explain_account, only_deal, only_models
 from tests import builders
-from tests.laws.histories import amounts as any_amount
-from tests.laws.histories import histories, touches
-
-START = 1_772_323_200_000  # 2026-03-01T00:00:00Z
-DECAYED = {"time_decay", "time_decay_long"}
-VARIED = CoreConfig(
-    attribution=AttributionConfig(
-        rules=PathProfile(60 * DAY_MS, direct="inherit_7d", transform="unique"),
-        data_driven=PathProfile(20 * DAY_MS, direct="drop_if_not_all", transform="first"),
-        half_life_ms=3 * DAY_MS,
-        custom=(
-            CustomModel("early", {"first_touch": "62.5", "stage:qualification": "12.5", "middle": "25"}),
-            CustomModel("middle", {"middle": "100"}),
-        ),
-        exclude_types=frozenset({"ad_impression"}),
-        path_cap=4,
-    ),
-    currency_exponents=builders.config().currency_exponents,
+from tests.explain_builders import (
+    WORKED,
+    accounts,
+    amounts,
+    at,
+    conversion,
+    deal,
+    event,
+    explained,
+    model,
+    touch,
 )
-
-
-def accounts(events: Iterable[builders.Event]) -> dict[str, State]:
-    """account_id -> stored state after these events, by the service's own way."""
-    made = builders.service()
-    log = MemoryLog()
-    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest)
-    for kind, message in events:
-        log.append(kind, None, orjson.dumps(message), made.ingest.latest)
-        executor.drain()
-    stored = executor.tables["journey", 0].items()
-    names = ((translate.account_id(key.decode()), raw) for key, raw in stored if key[:1] != b"\0")
-    return {name: codec.decode(name, raw)[0] for name, raw in names}
-
-
-def at(day: float) -> int:
-    return START + round(day * DAY_MS)
-
-
-def event(kind: str, day: float, type_: str, **fields: Any) -> builders.Event:
-    known = {"event_id": f"{type_}-{day}", "account_id": "acme", "type": type_, "occurred_at": at(day)}
-    return kind, known | fields
-
-
-def touch(day: float, type_: str = "page_view", **fields: Any) -> builders.Event:
-    return event("touchpoints", day, type_, event_id=f"t{day}", **fields)
-
-
-def deal(day: float, **fields: Any) -> builders.Event:
-    return event("deals", day, "deal_updated", **{"deal_id": "D1", "event_id": f"d{day}", **fields})
-
-
-WORKED = [
-    touch(0, url="https://acme.com/?utm_source=google&utm_medium=cpc&utm_campaign=spring"),
-    deal(0, amount="12000", stage="lead_capture"),
-    touch(5, "form_submit", contact_id="c1"),
-    event("leads", 5, "lead_created", lead_id="L1"),
-    touch(12, "email_click"),
-    touch(30, "meeting"),
-    touch(38, "email_reply"),
-    deal(38, status="won", lead_ids=["L1"]),
-]
-
-
-def explained(
-    events: Iterable[builders.Event], *, account: str = "acme", now: int = 0, config: CoreConfig | None = None
-) -> Explanation:
-    return explain_account(accounts(events)[account].account, config or builders.config(), now)
-
-
-def conversion(explanation: Explanation, conversion_id: str) -> ConversionView:
-    return {each.conversion_id: each for each in explanation.conversions}[conversion_id]
-
-
-def model(explanation: Explanation, conversion_id: str, name: str) -> Working:
-    return {each.model: each for each in conversion(explanation, conversion_id).models}[name]
-
-
-def amounts(working: Working) -> list[int]:
-    return [part.amount_minor for part in working.parts]
-
 
 # -- the worked example
 
@@ -183,85 +92,6 @@ def test_learned_values_are_shared_by_the_touches_of_a_channel() -> None:
     shapley = model(explanation, "deal:D1:won", "shapley")
     assert shapley.rule.startswith("No channel of the path has a value above 0, so as linear")
     assert amounts(shapley) == [2_400_00] * 5
-
-
-# -- equality with the rows
-
-
-def credited(explanation: Explanation) -> dict[str, dict[str, tuple[float, int]]]:
-    """credit_id -> model -> (share, amount) as explained; a touch outside a model's path has nothing."""
-    found: dict[str, dict[str, tuple[float, int]]] = {}
-    for each in explanation.conversions:
-        for working in each.models:
-            for part in working.parts:
-                credit_id = f"{each.conversion_id}|{part.touch_id}"
-                found.setdefault(credit_id, {})[working.model] = part.share, part.amount_minor
-    return found
-
-
-def in_rows(
-    rows: Mapping[str, Mapping[str, Any]], config: CoreConfig
-) -> dict[str, dict[str, tuple[float, int]]]:
-    return {
-        key: {name: (row[f"{name}_share"], row[f"{name}_amount_minor"]) for name in model_names(config)}
-        for key, row in rows.items()
-    }
-
-
-def check_by_hand(working: Working, amount_minor: int) -> None:
-    """The printed weights alone give the parts."""
-    exact = [part.weight.split(" = ")[0] for part in working.parts]
-    if working.model in DECAYED:
-        powers = [re.fullmatch(r"2\^-\(([\d.]+)/([\d.]+)\)", text) for text in exact]
-        weights = [2 ** -(float(each[1]) / float(each[2])) for each in powers if each is not None]
-        whole = fsum(weights)
-        assert [part.share for part in working.parts] == pytest.approx([w / whole for w in weights], rel=1e-3)
-        assert float(working.total) == pytest.approx(whole, rel=1e-3)
-        return
-    fractions = [
-        Fraction(each[0]) / Fraction(each[2] or 1) for each in (text.partition("/") for text in exact)
-    ]
-    assert sum(fractions) == 1 == Fraction(working.total)
-    common = lcm(*(each.denominator for each in fractions))
-    assert amounts(working) == apportion(amount_minor, [int(each * common) for each in fractions])
-
-
-def of_one_account(parts: tuple[list[builders.Event], list[builders.Event], str]) -> list[builders.Event]:
-    """A history whose last deal is won after all its touches, so that there is a path worth explaining."""
-    more, history, amount = parts
-    own = [(kind, {**message, "account_id": "acme"}) for kind, message in (*history, *more)]
-    won = {
-        "event_id": "last",
-        "account_id": "acme",
-        "type": "deal_updated",
-        "deal_id": "last",
-        "status": "won",
-    }
-    return [*own, ("deals", {**won, "occurred_at": builders.NOW_MS, "amount": amount})]
-
-
-busy = st.tuples(st.lists(touches, min_size=4, max_size=12), histories, any_amount).map(of_one_account)
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(history=busy)
-@pytest.mark.parametrize("config", [builders.config(), VARIED], ids=["shipped", "varied"])
-def test_explained_parts_are_the_credit_rows_of_any_history(
-    config: CoreConfig, history: list[builders.Event]
-) -> None:
-    for state in accounts(history).values():
-        explanation = explain_account(state.account, config, state.horizon)
-        rows = in_rows(rows_of(evaluate(State(state.account), state.horizon, config).credits, config), config)
-        told = credited(explanation)
-        assert told.keys() == rows.keys()
-        for credit_id, by_model in rows.items():
-            assert by_model == {name: told[credit_id].get(name, (0.0, 0)) for name in by_model}
-        for each in explanation.conversions:
-            for working in each.models:
-                assert sum(amounts(working)) == each.amount_minor
-                if working.parts[0].why != "no touch":
-                    check_by_hand(working, each.amount_minor)
-        orjson.dumps(asdict(explanation))
 
 
 # -- what else is told
