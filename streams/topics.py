@@ -32,6 +32,10 @@ MESSAGE_BYTES = "max.message.bytes"
 
 LARGEST_MESSAGE = 4 << 20
 """The engine's largest request. A dead letter of the largest input, or a large account, is above Kafka's 1 MiB."""
+USUAL_MESSAGE = 1 << 20
+"""What a topic takes unless it says otherwise."""
+AROUND_MESSAGE = 64 << 10
+"""Room for key and headers."""
 CHANGELOG_CONFIG = {CLEANUP: "compact", MESSAGE_BYTES: str(LARGEST_MESSAGE), "segment.bytes": str(64 << 20)}
 """Of a table's changelog. Small segments are compacted sooner, which keeps a recovery short."""
 
@@ -92,15 +96,23 @@ class TopicRefusedError(Exception):
 
 
 def declared_topics(
-    app_id: str, *, sources: Mapping[str, Sequence[str]] | None = None, lookback_ms: int = 0
+    app_id: str,
+    *,
+    sources: Mapping[str, Sequence[str]] | None = None,
+    lookback_ms: int = 0,
+    max_message_bytes: int = USUAL_MESSAGE,
 ) -> list[TopicDeclaration]:
     """Every topic of an installation, in the order of the contract, table changelogs last.
 
     ``sources`` gives the source topics of each kind (``touchpoints``, ``leads``, ``deals``); None: one of each,
-    named after it. They must keep records for ``lookback_ms``, the longest lookback. ``app_id`` begins the
-    changelogs' names.
+    named after it. They must keep records for ``lookback_ms``, the longest lookback, and take messages of
+    ``max_message_bytes`` where that is more than brokers take by themselves. ``app_id`` begins the changelogs'
+    names.
     """
     declarations = []
+    size = (
+        {MESSAGE_BYTES: str(max_message_bytes + AROUND_MESSAGE)} if max_message_bytes > USUAL_MESSAGE else {}
+    )
     for name, topic in TOPICS.items():
         if name not in SOURCES:
             config = {**topic.config, MESSAGE_BYTES: str(LARGEST_MESSAGE)}
@@ -111,7 +123,7 @@ def declared_topics(
         declarations += [
             TopicDeclaration(
                 source,
-                {**topic.config, RETENTION: retention},
+                {**topic.config, RETENTION: retention, **size},
                 any_partitions=True,
                 least_retention_ms=lookback_ms,
             )

@@ -188,5 +188,10 @@ def _plan(
         partitions,
         section.replication_factor,
         client_options(settings.kafka),
-        declared_topics(settings.worker.app_id, sources=settings.source_names(), lookback_ms=lookback_ms),
+        declared_topics(
+            settings.worker.app_id,
+            sources=settings.source_names(),
+            lookback_ms=lookback_ms,
+            max_message_bytes=section.max_message_bytes,
+        ),
     )

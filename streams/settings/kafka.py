@@ -166,7 +166,8 @@ class Topics(Section):
     """None: 3, or the number of brokers if that is less."""
     max_message_bytes: Annotated[int, Field(ge=1_024, le=LARGEST_INPUT)] = 1 << 20
     """A longer message is refused as too_large. At most 3 MiB, since what follows from a message must fit a
-    request of 4 MiB. Above 1 MiB, ``max.message.bytes`` of the source topics must be raised as well."""
+    request of 4 MiB. Above 1 MiB, ``max.message.bytes`` of the source topics must be higher too:
+    ``headwater topics create`` sees to it, ``headwater topics check`` says where it is not."""
     future_limit: PositiveSpan = 5 / 1_440
     """How far ahead of the clock an event may be."""
 

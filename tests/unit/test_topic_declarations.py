@@ -4,6 +4,7 @@ from dataclasses import fields
 
 from schemas.registry import TOPICS
 from streams.engine.settings import EngineSettings, changelog_name
+from streams.settings.kafka import LARGEST_INPUT
 from streams.topics import LARGEST_MESSAGE, TopicDeclaration, declared_topics, kept_for_ever
 
 DAY_MS = 86_400_000
@@ -46,6 +47,12 @@ def test_a_source_is_kept_and_must_be_kept_as_long_as_the_lookback() -> None:
         touchpoints = by_name(declared_topics("app", lookback_ms=days * DAY_MS))["touchpoints"]
         assert touchpoints.least_retention_ms == days * DAY_MS
         assert int(touchpoints.config["retention.ms"]) >= days * DAY_MS
+
+
+def test_a_source_must_take_messages_of_the_size_that_is_accepted() -> None:
+    assert "max.message.bytes" not in by_name(declared_topics("app"))["deals"].config
+    larger = by_name(declared_topics("app", max_message_bytes=LARGEST_INPUT))["deals"]
+    assert LARGEST_INPUT < int(larger.config["max.message.bytes"]) < LARGEST_MESSAGE
 
 
 def test_whatever_a_worker_may_write_fits_into_the_topics_it_writes_to() -> None:
