@@ -87,6 +87,7 @@ def refresh(metrics: Metrics, service: Service, sizes: Mapping[str, tuple[int, i
     metrics.replace(
         "watermark_timestamp_seconds", {(str(n),): part.watermark / 1000 for n, part in slices.items()}
     )
+    metrics.set("stuck_sources", len(service.coordinator.stuck))
     metrics.set("quarantined_accounts", sum(len(part.quarantined) for part in slices.values()))
     for table, (keys, size) in sizes.items():
         metrics.set("state_keys", keys, table)

@@ -56,6 +56,7 @@ METRICS = (
     Declared("dead_letters_total", "counter", "Records sent to the dead-letter topic.", ("topic", "code")),
     Declared("state_keys", "gauge", "Keys in a table's owned partitions.", ("table",)),
     Declared("state_bytes", "gauge", "Bytes of keys and values in a table's owned partitions.", ("table",)),
+    Declared("stuck_sources", "gauge", "Source partitions given up although records wait in them."),
     Declared("quarantined_accounts", "gauge", "Accounts set aside because their facts made the computation fail."),
     Declared("rebalances_total", "counter", "Rebalances this worker took part in."),
     Declared("recovery_seconds", "gauge", "Duration of the last recovery of tables."),

@@ -1,13 +1,15 @@
 """The coordinator: one watermark out of what every source partition reports, broadcast as ticks.
 
-Control records say how far a source partition has come; the global watermark is the least of them. A partition
-that has been silent for ``idle_ms`` of wall clock holds nobody back; when all are silent, the furthest counts.
-The watermark never goes back: a partition that wakes up with older events makes them late, not time.
+Control records say how far a source partition has come and whether more of it is waiting; the global watermark is
+the least of them. A partition that has been read to its end and stays silent for ``idle_ms`` of wall clock holds
+nobody back; when all are so, the furthest counts. One in which records wait, but of which nothing is heard, is stuck:
+it holds time back for longer, not for ever. The watermark never goes back: a partition that wakes up with older
+events makes them late, not time.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,11 +20,26 @@ from streams.topology import CONTROL, JOURNAL
 WATERMARK_KEY = b"watermark"
 
 
-def report(topic: str, partition: int, watermark: int, now_ms: int) -> Output:
+STUCK_AFTER = 20
+"""A source in which records wait is given up after so many times ``idle_ms``."""
+
+
+class Source(NamedTuple):
+    """What is known of a source partition."""
+
+    watermark: int
+    """Greatest event time seen (ms); 0 before the first fact."""
+    heard_ms: int
+    """Wall clock of its last report."""
+    left: int
+    """Records that waited in it then."""
+
+
+def report(topic: str, partition: int, watermark: int, now_ms: int, left: int = 0) -> Output:
     """The control record by which ingest says how far a source partition has come."""
     source = f"{topic}/{partition}"
-    value = orjson.dumps({"k": "watermark", "source": source, "w": watermark, "now": now_ms})
-    return Output(CONTROL, source.encode(), value)
+    value = {"k": "watermark", "source": source, "w": watermark, "now": now_ms, "left": left}
+    return Output(CONTROL, source.encode(), orjson.dumps(value))
 
 
 class CoordinatorHandler:
@@ -34,10 +51,13 @@ class CoordinatorHandler:
 
     def __init__(self, journal_partitions: int, *, tick_ms: int = 1_000, idle_ms: int = 30_000) -> None:
         self.journal_partitions, self.tick_ms, self.idle_ms = journal_partitions, tick_ms, idle_ms
-        self.sources: dict[str, tuple[int, int]] = {}
-        """source partition -> (its watermark, wall clock of its last report)"""
+        self.sources: dict[str, Source] = {}
         self.watermark = 0
         self.last_tick = 0
+        self.wait_until: int | None = None
+        """In a new installation: sources that have not been heard of yet get one idle span to speak."""
+        self.stuck: frozenset[str] = frozenset()
+        """Sources given up although records wait in them."""
 
     def assigned(self, partition: int, table: TableView) -> None:
         """Read back what the previous owner knew."""
@@ -48,7 +68,8 @@ class CoordinatorHandler:
             if key == WATERMARK_KEY:
                 self.watermark = raw["w"]
             else:
-                self.sources[key.decode()] = raw["w"], raw["now"]
+                self.sources[key.decode()] = Source(raw["w"], raw["now"], raw["left"])
+        self.wait_until = 0 if self.sources else None
 
     def revoked(self, partition: int) -> None:
         """Another worker tells the time now."""
@@ -66,12 +87,14 @@ class CoordinatorHandler:
             raw: dict[str, Any] = orjson.loads(record.value) if record.value else {}
             if raw.get("k") != "watermark":
                 continue
-            source, known = raw["source"], self.sources.get(raw["source"], (0, 0))
-            self.sources[source] = max(known[0], raw["w"]), max(known[1], raw["now"])
-            changed.add(source)
+            known = self.sources.get(raw["source"], Source(0, 0, 0))
+            watermark, heard = max(known.watermark, raw["w"]), max(known.heard_ms, raw["now"])
+            self.sources[raw["source"]] = Source(watermark, heard, raw["left"])
+            changed.add(raw["source"])
         for source in sorted(changed):
-            watermark, now = self.sources[source]
-            effects.state.append((source.encode(), orjson.dumps({"w": watermark, "now": now})))
+            state = self.sources[source]
+            value = {"w": state.watermark, "now": state.heard_ms, "left": state.left}
+            effects.state.append((source.encode(), orjson.dumps(value)))
         self._tick(run.now_ms, effects)
         return effects
 
@@ -82,13 +105,26 @@ class CoordinatorHandler:
         return effects if effects.outputs else None
 
     def _tick(self, now_ms: int, effects: Effects) -> None:
-        if now_ms - self.last_tick < self.tick_ms or not self.sources:
-            return
-        live = [w for w, last in self.sources.values() if now_ms - last < self.idle_ms]
-        watermark = min(live) if live else max(w for w, _ in self.sources.values())
-        if watermark <= self.watermark:
+        watermark = self._least(now_ms)
+        if now_ms - self.last_tick < self.tick_ms or watermark <= self.watermark:
             return
         self.watermark, self.last_tick = watermark, now_ms
         tick = encode_tick(watermark)
         effects.outputs += [Output(JOURNAL, None, tick, (), p) for p in range(self.journal_partitions)]
         effects.state.append((WATERMARK_KEY, orjson.dumps({"w": watermark})))
+
+    def _least(self, now_ms: int) -> int:
+        """The watermark that the sources allow; 0 before there is one."""
+        known = {name: source for name, source in self.sources.items() if source.watermark}
+        if self.wait_until is None and known:
+            self.wait_until = now_ms + self.idle_ms
+        if not known or now_ms < (self.wait_until or 0):
+            return 0
+        silent = {name for name, source in known.items() if now_ms - source.heard_ms >= self.idle_ms}
+        waiting = {name for name in silent if known[name].left}
+        given_up_ms = self.idle_ms * STUCK_AFTER
+        self.stuck = frozenset(name for name in waiting if now_ms - known[name].heard_ms >= given_up_ms)
+        live = known.keys() - silent | waiting - self.stuck
+        if live:
+            return min(known[name].watermark for name in live)
+        return max(source.watermark for source in known.values())

@@ -96,9 +96,8 @@ class IngestHandler(StatelessHandler):
                     effects.outputs.append(output)
                     effects.origins.append(record.timestamp)
                     watermark = max(watermark, at)
-        if watermark:
-            self.latest = max(self.latest, watermark)
-            effects.outputs.append(coordinator.report(run.topic, run.partition, watermark, run.now_ms))
+        self.latest = max(self.latest, watermark)
+        effects.outputs.append(coordinator.report(run.topic, run.partition, watermark, run.now_ms, run.left))
         return effects
 
     def _answers(self, run: Run, record: Record) -> Iterator[Answer]:

@@ -177,14 +177,14 @@ def test_only_what_stands_behind_the_at_sign_of_an_address_is_kept_readable(emai
 
 def test_a_null_value_is_ignored_and_counted():
     effects, handler = ingest(None)
-    assert not effects.outputs
+    assert [output.topic for output in effects.outputs] == [CONTROL]
     assert handler.counts["events_total", "touchpoints", "", "null"] == 1
 
 
 def test_a_bot_is_counted_and_is_no_fact():
     bot = {**TOUCH, "user_agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}
     effects, handler = ingest(orjson.dumps(bot))
-    assert not effects.outputs
+    assert [output.topic for output in effects.outputs] == [CONTROL]
     assert handler.counts["events_total", "touchpoints", "page_view", "bot"] == 1
 
 
@@ -195,19 +195,23 @@ def test_a_later_patch_without_account_stays_under_its_deal():
     assert [output.key for output in of(effects, JOURNAL)] == [b"d:D"]
 
 
-def coordinate(handler: CoordinatorHandler, now: int, *reports: tuple[str, int]) -> list[int]:
+def coordinate(
+    handler: CoordinatorHandler, now: int, *reports: tuple[str, int] | tuple[str, int, int]
+) -> list[int]:
     """Watermarks of the ticks that a run of reports causes, one per journal partition."""
     records = [
-        MemoryRecord(n, now, b"", report(source, 0, watermark, now).value)
-        for n, (source, watermark) in enumerate(reports)
+        MemoryRecord(n, now, b"", report(source, 0, watermark, now, *left).value)
+        for n, (source, watermark, *left) in enumerate(reports)
     ]
     effects = handler.handle(Run(CONTROL, 0, records, now), MemoryTable())
     return [orjson.loads(output.value)["w"] for output in effects.outputs]
 
 
 def coordinator(**timing: int) -> CoordinatorHandler:
+    """One that has known its sources for long."""
     made = CoordinatorHandler(2, **timing)
     made.assigned(0, MemoryTable())
+    made.wait_until = 0
     return made
 
 
@@ -243,7 +247,29 @@ def test_a_new_owner_knows_what_the_old_one_knew():
     table.apply(handler.handle(Run(CONTROL, 0, records, 10_000), table).state)
     successor = coordinator()
     successor.assigned(0, table)
-    assert (successor.watermark, successor.sources) == (500, {"a/0": (500, 10_000)})
+    assert (successor.watermark, successor.sources) == (500, {"a/0": (500, 10_000, 0)})
+    assert coordinate(successor, 12_000, ("a", 700)) == [700, 700]
+
+
+def test_a_new_installation_gives_every_source_time_to_speak():
+    made = CoordinatorHandler(2, idle_ms=5_000)
+    made.assigned(0, MemoryTable())
+    assert coordinate(made, 10_000, ("a", 500)) == []
+    assert coordinate(made, 12_000, ("b", 300)) == []
+    assert coordinate(made, 15_000, ("a", 600)) == [300, 300]
+
+
+def test_a_silent_source_in_which_records_wait_holds_time_back_until_it_is_given_up():
+    made = coordinator(idle_ms=5_000)
+    assert coordinate(made, 10_000, ("a", 500), ("b", 300, 7)) == [300, 300]
+    assert coordinate(made, 60_000, ("a", 700)) == []
+    assert made.stuck == frozenset()
+    assert coordinate(made, 111_000, ("a", 800)) == [800, 800]
+    assert made.stuck == {"b/0"}
+
+
+def test_a_source_of_dead_letters_alone_holds_nobody_back():
+    assert coordinate(coordinator(), 10_000, ("a", 500), ("b", 0)) == [500, 500]
 
 
 def totals(table: MemoryTable, *partials: Any) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ DASHBOARD = GRAFANA / "dashboards" / "headwater.json"
 VALUES = dict.fromkeys(variables(DASHBOARD), ".*")
 QUERIES = panel_queries(DASHBOARD)
 NOT_SHOWN = {
+    "stuck_sources": "0 unless a source partition cannot be read, which its lag shows",
     "gap_probes_total": "counts only after a fault; the engine's log says more",
     "foreign_writes_total": "counts only after a worker was frozen past its session; the engine's log says more",
 }
