@@ -95,3 +95,28 @@ def test_a_demo_to_watch_prints_where_everything_listens_and_ends_with_ctrl_c(
     assert any(line.startswith("credit ") for line in said), text
     assert left_running(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_cut_short_claims_no_success_and_leaves_nothing_behind(
+    number: signal.Signals, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--once", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            deadline = time.monotonic() + SECONDS
+            while not list(tmp_path.glob("headwater-demo-*/worker.log")):
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(number)
+            out, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, out, errors) == (130, "", "")
+    assert left_running(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
