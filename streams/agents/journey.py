@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from dataclasses import dataclass, field
 
 import orjson
 
@@ -25,75 +24,17 @@ from revenue_core.config import CoreConfig
 from revenue_core.sums import Sums
 from streams import codec, translate
 from streams.agents.rows import Moment, RowWriter
+from streams.agents.slice import PARTITION_KEY, Live, Slice, included_offset, metric_key, read_slice
 from streams.agents.totals import partial
-from streams.effects import Effects, Headers, Output, Record, Run, TableView
+from streams.effects import Effects, Output, Record, Run, TableView
 from streams.faults import place_of
 from streams.journal import FactRecord, Settle, Tick, decode, encode_tick
 from streams.topology import JOURNAL, SOURCES
 
-PARTITION_KEY = b"\0P"
-METRIC_PREFIX = b"\0M"
 TIMERS_PER_TICK = 200
 OTHER = "other"
 PUBLISHED = frozenset({"stage"})
 """Metrics that ``totals`` adds up across partitions; the others are this worker's gauges."""
-
-
-class ConfigChanged(Exception):
-    """The tables were built under another configuration; what it gave would stand beside what this one gives."""
-
-    def __init__(self, before: str, now: str) -> None:
-        super().__init__(
-            f"the state was built under configuration {before}, the one in force is {now}: rows of the old one would "
-            "stay beside the new. Go back to it, or build anew from the source topics: a new worker.app_id and a "
-            "higher state.generation"
-        )
-
-
-@dataclass(slots=True)
-class Live:
-    """An account in use: what it means, and how it is stored."""
-
-    state: core.State
-    packed: codec.Packed
-    raw: bytes | None
-    """The stored bytes it was read from or last written as: it is valid while the table holds just these."""
-    headers: Headers = ()
-    timestamp: int = 0
-    """Append time of the last record applied (ms)."""
-    cause: str = ""
-    facts: list[tuple[Record, FactRecord]] = field(default_factory=list)
-    """Facts of the present run that are not answered: they go to the dead letters if it has to be quarantined."""
-    settled: list[FactRecord] = field(default_factory=list)
-    """Facts of the present run that are."""
-
-
-@dataclass(slots=True)
-class Slice:
-    """What is derived from one partition of the table."""
-
-    applied: int = -1
-    watermark: int = 0
-    replay_until: int | None = None
-    live: dict[bytes, Live] = field(default_factory=dict)
-    due: list[tuple[int, bytes]] = field(default_factory=list)
-    scheduled: dict[bytes, int] = field(default_factory=dict)
-    sums: dict[tuple[str, ...], tuple[int, list[int]]] = field(default_factory=dict)
-    """metric -> (journal offset included, sums)"""
-    quarantined: set[bytes] = field(default_factory=set)
-
-    def load(self, key: bytes) -> Live | None:
-        """The live form of an account, which thereby becomes the last to be forgotten."""
-        live = self.live.pop(key, None)
-        if live is not None:
-            self.live[key] = live
-        return live
-
-    def schedule(self, key: bytes, due: int) -> None:
-        """Remember when the account is due, unless an earlier look at it is already planned."""
-        if due < self.scheduled.get(key, core.NEVER):
-            self.scheduled[key] = due
-            heapq.heappush(self.due, (due, key))
 
 
 class JourneyHandler:
@@ -127,22 +68,7 @@ class JourneyHandler:
 
     def assigned(self, partition: int, table: TableView) -> None:
         """Build the timer index and read the partial sums back."""
-        part = self.slices[partition] = Slice()
-        for key, raw in table.items():
-            if key == PARTITION_KEY:
-                part.applied, part.watermark, version = orjson.loads(raw)
-                if version != self.config.config_version:
-                    raise ConfigChanged(version, self.config.config_version)
-                part.replay_until = part.applied + self.replay_window
-            elif key.startswith(METRIC_PREFIX):
-                offset, *sums = orjson.loads(raw)
-                part.sums[metric_of(key)] = offset, sums
-            else:
-                due = codec.next_due(raw)
-                if due < core.NEVER:
-                    part.schedule(key, due)
-                if codec.is_quarantined(raw):
-                    part.quarantined.add(key)
+        self.slices[partition] = read_slice(table, self.config.config_version, self.replay_window)
 
     def revoked(self, partition: int) -> None:
         """Forget the partition."""
@@ -417,19 +343,3 @@ class JourneyRun:
         live = self.part.live
         while len(live) * len(self.handler.slices) > self.handler.live_accounts:
             del live[next(iter(live))]
-
-
-def metric_key(metric: tuple[str, ...]) -> bytes:
-    """Table key of a metric's sums."""
-    return METRIC_PREFIX + orjson.dumps(metric)
-
-
-def metric_of(key: bytes) -> tuple[str, ...]:
-    """The metric a table key belongs to."""
-    return tuple(orjson.loads(key[len(METRIC_PREFIX) :]))
-
-
-def included_offset(key: bytes, raw: bytes) -> int:
-    """The journal offset that a record of the table includes."""
-    offset: int = orjson.loads(raw)[0] if key[:1] == b"\0" else codec.applied_offset(raw)
-    return offset

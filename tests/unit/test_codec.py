@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from streams import codec
-from streams.agents.journey import METRIC_PREFIX, PARTITION_KEY
+from streams.agents.slice import METRIC_PREFIX, PARTITION_KEY
 from streams.memory.executor import MemoryExecutor
 from streams.memory.log import MemoryLog
 from tests.builders import Event, service

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams import instrument
-from streams.agents.journey import Slice
+from streams.agents.slice import Slice
 from streams.engine.observer import Observer
 from streams.metrics import Metrics
 from tests.builders import service

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from streams import codec
-from streams.agents.journey import ConfigChanged
+from streams.agents.slice import ConfigChanged
 from streams.effects import Effects, Run
 from streams.journal import encode_tick
 from streams.memory.executor import MemoryTable
