@@ -10,7 +10,7 @@ from tests.builders import Event
 
 START_MS = 1_790_000_000_000
 HOUR = 3_600_000
-DAYS = 120
+DAYS = 110
 
 accounts = st.sampled_from(["acme", "globex"])
 instants = st.integers(0, DAYS * 24).map(lambda hours: START_MS + hours * HOUR)
