@@ -136,6 +136,7 @@ class Demo:
             "identity": {"hash_key": "only for the demo, do not use"},
             "worker": {
                 "data_dir": str(self.folder / "data"),
+                "compression": "gzip",  # the embedded broker keeps everything in memory
                 "session_timeout_ms": 6_000,
                 "heartbeat_interval_ms": 1_000,
                 "tick_ms": TICK_MS,
