@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from streams.embedded import EmbeddedBroker
 from tests.integration.kafka_local import KafkaUnavailableError, LocalKafka, find_jars, find_java
 from tests.loudly import report, skip_loudly
 
 Broker = EmbeddedBroker | LocalKafka
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")  # the same examples every time: a red run can be run again
 INTEGRATION = Path(__file__).parent / "integration"
 
 

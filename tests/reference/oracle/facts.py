@@ -80,7 +80,7 @@ def minor(amount, currency):
 
 
 def normalised(message):
-    """The fields present, times in milliseconds, amounts as text (R02, R14)."""
+    """The fields present, times in milliseconds, amounts as plain text without trailing zeros (R02, R14)."""
     body = {}
     for name, value in message.items():
         if value is None or (isinstance(value, str) and not value.strip()) or name == "topic":
@@ -88,7 +88,7 @@ def normalised(message):
         if name in TIMES:
             body[name] = instant(value)
         elif name in ("amount", "cost", "mrr"):
-            body[name] = value if isinstance(value, str) else repr(value)
+            body[name] = format(Decimal(str(value)).normalize(), "f")
         elif name == "currency":
             body[name] = value.upper()
         elif name.endswith("_id"):
