@@ -153,7 +153,10 @@ def _is_csv(file: str, stream: Reader, form: str) -> bool:
     if form != NATIVE:
         return False
     first = stream.peek(4096)[:4096].removeprefix(_BOM).split(b"\n", 1)[0].decode("utf-8", "replace")
-    return not first.lstrip().startswith("{") and _HEADER_SIGN in next(csv.reader([first]), [])
+    try:
+        return not first.lstrip().startswith("{") and _HEADER_SIGN in next(csv.reader([first]), [])
+    except csv.Error:  # a lone carriage return, for example: no header of a table
+        return False
 
 
 def _ndjson(file: str, stream: Reader, default: str | None, form: str, max_bytes: int) -> Iterator[Line]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.options import ConfigOption, settings_from
+
 if TYPE_CHECKING:
     from revenue_core.channel_explain import Step
     from revenue_core.channels import Classified
@@ -57,6 +59,7 @@ def explain(
     channel: Annotated[str, typer.Option(help="A channel given outright.")] = "",
     user_agent: Annotated[str, typer.Option(help="Also says whether it is a known bot's.")] = "",
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Show which evidence and which rule decide the channel of a touch.
 
@@ -65,7 +68,8 @@ def explain(
     """
     from revenue_core import channel_explain
     from revenue_core.channels import Evidence, classify
-    from streams.reference_data import bot_matcher, channel_tables
+    from streams.reference_data import bot_matcher
+    from streams.settings import attribution_tables
 
     if not any((url, referrer, utm_source, utm_medium, utm_campaign, click_id, channel, user_agent)) and (
         touch_type == "page_view"
@@ -84,7 +88,7 @@ def explain(
         click_id=click_id,
         click_id_type=click_id_type,
     )
-    tables = channel_tables()
+    tables = attribution_tables(settings_from(config))
     result = classify(evidence, tables)
     steps = channel_explain.explain(evidence, tables)
     bot = bot_matcher()(user_agent) if user_agent else None

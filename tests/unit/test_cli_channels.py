@@ -73,3 +73,24 @@ def test_help_shows_examples() -> None:
     code, output = run("--help")
     assert code == 0
     assert "headwater channels explain --type email_reply" in output
+
+
+def test_the_rules_of_the_settings_are_the_ones_explained(tmp_path):
+    config = tmp_path / "headwater.yaml"
+    config.write_text(
+        "channels:\n  rules:\n    - channel: Partners\n"
+        "      all: [{field: source, op: equals, value: x-partner}]\n"
+    )
+    arguments = [
+        "explain",
+        "--utm-source",
+        "x-partner",
+        "--utm-medium",
+        "foo",
+        "--config",
+        str(config),
+        "--json",
+    ]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["channel"] == "Partners"

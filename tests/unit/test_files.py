@@ -262,3 +262,8 @@ def rejection() -> Any:
     from schemas.errors import Rejected
 
     return Rejected("invalid_json", "", "why")
+
+
+def test_bytes_that_are_neither_json_nor_a_table_are_lines_that_cannot_be_read(tmp_path: Path):
+    found = lines_of(tmp_path, "touchpoints.ndjson", b'a"\rb\x00,\r\xff\n{"event_id":"e1"}\n')
+    assert [line.raw for line in found][-1] == b'{"event_id":"e1"}'
