@@ -137,8 +137,7 @@ class JourneyRun:
         state, part = self.effects.state, self.part
         offset = self.run.records[-1].offset
         for metric in sorted(self.metrics):
-            included, sums = part.sums[metric]
-            offset = max(offset, included)
+            _, sums = part.sums[metric]
             part.sums[metric] = offset, sums
             state.append((metric_key(metric), orjson.dumps([offset, *sums])))
             if metric[0] in PUBLISHED:
