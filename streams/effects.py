@@ -80,6 +80,10 @@ class Effects:
     """(key, value) records of the handler's table in this partition; None deletes."""
     origins: list[int] = field(default_factory=list)
     """Timestamps (ms) of the source records whose answers are among the outputs; for the latency metric."""
+    held: bool = False
+    """The run's offset is not committable by itself: the handler still owes something for it, and pays with the next
+    effects of the same partition that are not held, from a run or from ``interval``. A crash in between repeats it.
+    """
 
 
 class TableView(Protocol):
@@ -105,7 +109,7 @@ class Handler(Protocol):
         """Decide what the run causes. Never raises for bad input; an exception is a defect."""
 
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
-        """Called about once a second for every owned partition, between runs. None: nothing to do."""
+        """Called every ``interval_s`` of its agent for every owned partition, between runs. None: nothing to do."""
 
     def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
         """Whether ``new``, which stands behind ``old`` in the changelog, is at least as far on; asked in recovery.
