@@ -17,7 +17,10 @@ from streams.engine.errors import InvalidSettings, NoAssignment
 from streams.engine.executor import AgentExecutor
 from streams.engine.fastpath import use_raw_records
 from streams.engine.foreign import WriteTracker, read_keys
+from streams.engine.group import why_no_assignment
 from streams.engine.observer import Health, Observer
+from streams.engine.quiet import Quiet
+from streams.engine.reach import Reach
 from streams.engine.recovery import EngineTableManager
 from streams.engine.runs import RunMessage, RunSchema
 from streams.engine.settings import AgentSpec, EngineSettings, PartitionCounts, agent_problems, changelog_name
@@ -30,7 +33,7 @@ log = logging.getLogger(__name__)
 
 AGENT_QUEUE = 1 << 16
 """Runs; never full, since the ledger bounds what is handed over for each partition."""
-PRODUCER_SLOW_S = 30.0
+PRODUCER_SLOW_S = 10.0
 WATCH_S = 1.0
 
 
@@ -58,6 +61,8 @@ class EngineApp(faust.App):
         self._ready: tuple[bool, list[str]] | None = None
         self._failing = False
         self.foreign_writes = 0
+        self.quiet = Quiet()
+        self._reach = Reach(self._clients, log.warning)
         super().__init__(settings.app_id, **_faust_settings(settings))
         for spec in self.specs:
             self._add_agent(spec)
@@ -212,10 +217,21 @@ class EngineApp(faust.App):
     async def _watch(self) -> None:
         while not self.should_stop:
             await self.sleep(WATCH_S)
+            self._reach.look()
+            self.quiet.away = self._reach.away
             self._report()
             waited = monotonic() - self._unassigned_since
             if not self._joined and waited > self.settings.assignment_deadline_s:
-                await self.crash(NoAssignment(waited))
+                known = await why_no_assignment(self.settings, self._reach, self.quiet, waited)
+                await self.crash(NoAssignment(self.settings.app_id, waited, known))
+        self._reach.close()
+
+    def _clients(self) -> list[Any]:
+        """The aiokafka clients that there are by now."""
+        consumer, producer = self._consumer, self._producer
+        owner = consumer._thread._consumer if consumer is not None and consumer._thread is not None else None
+        own = producer._producer if producer is not None else None
+        return [found for found in (owner and owner._client, own and own.client) if found is not None]
 
     def on_rebalance_start(self) -> None:
         """The group takes the assignment back."""
@@ -251,6 +267,7 @@ class EngineApp(faust.App):
             joined=self._joined,
             recovered=self._complete,
             producer_up=oldest < PRODUCER_SLOW_S,
+            silent_s=self._reach.silent_s(),
             commit_age_s=consumer.commit_age_s(),
             oldest_batch_s=oldest,
             assigned=assigned,

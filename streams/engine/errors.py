@@ -41,11 +41,20 @@ class RecordTooLarge(EngineError):
         super().__init__(f"record for {topic!r} with key {key!r} takes {size} bytes, the limit is {limit}")
 
 
-class NoAssignment(EngineError):
-    """The group did not give this worker an assignment in time."""
+class BatchRefused(EngineError):
+    """The broker takes no record batch of this size for a topic."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, topic: str, size: int) -> None:
+        self.topic, self.size = topic, size
         super().__init__(
-            f"no assignment from the consumer group for {seconds:.0f} s: check that the session timeout lies within "
-            "the broker's group.min.session.timeout.ms and group.max.session.timeout.ms, and the group coordinator"
+            f"the broker refuses a record batch of {size} bytes for {topic!r}: raise max.message.bytes of the topic "
+            "(message.max.bytes of the broker); `headwater topics check` says what it must be. Nothing that depends "
+            "on this batch was committed: it is written when the worker is started again"
         )
+
+
+class NoAssignment(EngineError):
+    """The group did not give this worker an assignment in time. ``known`` says what was found out about it."""
+
+    def __init__(self, group: str, seconds: float, known: str) -> None:
+        super().__init__(f"no assignment from the consumer group {group!r} for {seconds:.0f} s: {known}")

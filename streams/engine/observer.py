@@ -56,10 +56,14 @@ class Health:
     """Changelog records read since the process started."""
     gap_probes: int = 0
     foreign_writes: int = 0
+    silent_s: float = 0.0
+    """How long no broker has answered anything; 0 while that is too short to mean anything."""
 
     def reasons(self) -> list[str]:
         """What keeps the worker from being ready; nothing when it is."""
         found = []
+        if self.silent_s:
+            found.append(f"no broker has answered for {self.silent_s:.0f} s")
         if not self.joined:
             found.append("no assignment from the consumer group yet")
         if not self.recovered:

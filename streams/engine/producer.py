@@ -10,10 +10,11 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from faust.transport.drivers import aiokafka as driver
 
 from streams.engine.batches import Appended, Item, Slot, check_size
+from streams.engine.errors import BatchRefused
 from streams.engine.settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ class Lane:
                 # Nothing ran since the place became free: until now the slot took items, from here on it is sent.
                 self.waiting.popleft()
                 slot.builder.close()
-                delivery.add_done_callback(partial(_copy_result, slot.future))
+                size = int(slot.builder.size())
+                delivery.add_done_callback(partial(_copy_result, slot.future, self._topic, size))
         except Exception as error:
             for slot in self.waiting:
                 slot.future.set_exception(error)
@@ -103,11 +105,13 @@ class Lane:
                 )
 
 
-def _copy_result(future: asyncio.Future[int], delivery: asyncio.Future[Any]) -> None:
+def _copy_result(future: asyncio.Future[int], topic: str, size: int, delivery: asyncio.Future[Any]) -> None:
     if future.done():
         return
     if delivery.cancelled():
         future.cancel()
+    elif isinstance(delivery.exception(), MessageSizeTooLargeError):
+        future.set_exception(BatchRefused(topic, size))
     elif (error := delivery.exception()) is not None:
         future.set_exception(error)
     else:

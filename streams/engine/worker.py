@@ -24,9 +24,13 @@ def run_worker(app: EngineApp) -> int:
 
 async def serve(app: EngineApp, stop: asyncio.Event | None = None) -> int:
     """Run on this event loop until ``stop`` is set, a signal arrives, or the worker fails."""
+    with app.quiet.installed():
+        return await _serve(app, stop or asyncio.Event())
+
+
+async def _serve(app: EngineApp, stop: asyncio.Event) -> int:
     loop = asyncio.get_running_loop()
     app.loop = loop
-    stop = stop or asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stopping = asyncio.create_task(stop.wait())
