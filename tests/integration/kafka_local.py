@@ -113,6 +113,8 @@ class LocalKafka(Server):
         self.root, self.heap, self.settings = root, heap, settings or {}
         self.port = free_port()
         self.controller = free_port()
+        self.behind_proxy, self.proxied = free_port(), free_port()
+        """A second listener, and the port that it tells clients to come to: a test may put a proxy between."""
         self.log_file = root / "kafka.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -189,16 +191,19 @@ class LocalKafka(Server):
         return [*options, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars}/*"]
 
     def _write_config(self) -> Path:
-        listeners = f"PLAINTEXT://{self.address},CONTROLLER://{HOST}:{self.controller}"
+        listeners = f"PLAINTEXT://{self.address},PROXIED://{HOST}:{self.behind_proxy}"
         single = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{HOST}:{self.controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": listeners,
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listeners": f"{listeners},CONTROLLER://{HOST}:{self.controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address},PROXIED://{HOST}:{self.proxied}",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
+            # topics that ask for it are compacted while a test waits
+            "log.cleaner.backoff.ms": "250",
             "log.dirs": str(self.root / "data"),
             **{f"{topic}.replication.factor": "1" for topic in single},
             **{f"{topic}.num.partitions": "2" for topic in single},

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import yaml
@@ -22,7 +25,7 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.topics import create_topics, declared_topics, kept_for_ever
-from streams.topology import ALERTS, ANSWERS, DEAD_LETTERS
+from streams.topology import ALERTS, ANSWERS, CONTROL, DEAD_LETTERS
 from tests.builders import compacted, stable
 from tests.integration.engine_harness import consumer, evict
 
@@ -69,6 +72,22 @@ class LiveWorker:
         process.send_signal(number)
         return process.wait(deadline_s)
 
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay open and it does nothing."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """End a freeze."""
+        self.signal(signal.SIGCONT)
+
+    def runs(self) -> bool:
+        """Whether its process has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def address(self) -> str | None:
         """Of its probes and metrics, once it has said so (the last start counts)."""
         said = re.findall(r"http://[\d.]+:\d+", self.said())
@@ -90,6 +109,25 @@ class LiveWorker:
         families = text_string_to_metric_families(text)
         return {(s.name, tuple(sorted(s.labels.items()))): s.value for f in families for s in f.samples}
 
+    def total(self, name: str, **labels: str) -> float:
+        """Sum of a metric over the samples that carry these labels; 0 while it does not answer."""
+        found = self.metrics() or {}
+        return sum(v for (n, has), v in found.items() if n == name and labels.items() <= dict(has).items())
+
+    def not_ready(self) -> list[str] | None:
+        """What keeps it from being ready; None while it does not answer."""
+        address = self.address()
+        if address is None or self.process is None:
+            return None
+        try:
+            with urlopen(f"{address}/readyz", timeout=5) as answer:
+                body = answer.read()
+        except HTTPError as error:
+            body = error.read()
+        except (URLError, OSError):
+            return None
+        return list(json.loads(body)["reasons"])
+
 
 class Live:
     """An installation on a broker under a topic prefix."""
@@ -100,13 +138,22 @@ class Live:
         self.broker, self.prefix, self.folder = broker, prefix, folder
         self.embedded, self.partitions = embedded, partitions
         self.workers: list[LiveWorker] = []
+        self.changelog_config: dict[str, str] = {}
+        """Settings of the changelogs that differ from the declared ones."""
+        self.sent: list[Sent] = []
+        """Every record that was sent, in order."""
 
-    def worker(self, **engine: Any) -> LiveWorker:
-        """A worker that is not started yet."""
+    @property
+    def group(self) -> str:
+        """Consumer group of the workers, and beginning of the changelogs' names."""
+        return f"{self.prefix}headwater"
+
+    def worker(self, via: str | None = None, **engine: Any) -> LiveWorker:
+        """A worker that is not started yet; ``via`` is the address at which it reaches the broker."""
         number = len(self.workers)
         config = self.folder / f"worker{number}.yaml"
         settings = {
-            "kafka": {"brokers": self.broker},
+            "kafka": {"brokers": via or self.broker},
             "topic_prefix": self.prefix,
             "identity": {"hash_key": "0123456789abcdef0123456789abcdef"},
             "worker": {
@@ -124,7 +171,10 @@ class Live:
         return made
 
     async def create_topics(self) -> None:
-        declared = kept_for_ever(declared_topics("headwater"))
+        declared = [
+            replace(d, config={**d.config, **self.changelog_config}) if d.name.endswith("-changelog") else d
+            for d in kept_for_ever(declared_topics("headwater"))
+        ]
         await create_topics(self.broker, declared, prefix=self.prefix, partitions=self.partitions)
 
     async def send(self, records: Iterable[Sent], *, per_second: float | None = None) -> None:
@@ -132,8 +182,9 @@ class Live:
         await producer.start()
         began = time.monotonic()
         try:
-            for number, (topic, key, value) in enumerate(records):
-                await producer.send(self.prefix + topic, value, key=key)
+            for number, record in enumerate(records):
+                await producer.send(self.prefix + record.topic, record.value, key=record.key)
+                self.sent.append(record)
                 if per_second is not None and not number % 50:
                     await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
             await producer.flush()
@@ -144,7 +195,40 @@ class Live:
         """SIGKILL. The embedded broker never ends the session of a dead member, so this does it for it."""
         worker.end(signal.SIGKILL)
         if self.embedded:
-            await evict(self.broker, f"{self.prefix}headwater", f"{self.prefix}headwater")
+            await evict(self.broker, self.group, self.group)
+
+    async def until(
+        self, ask: Callable[[], Any], what: str, deadline_s: float = 40.0, *, every_s: float = 0.05
+    ) -> None:
+        """Ask in a thread, again and again, until the answer is true; fails with the logs at the deadline."""
+        end = time.monotonic() + deadline_s
+        while not await asyncio.to_thread(ask):
+            if time.monotonic() > end:
+                said = "\n".join(f"--- {w.log.name}\n{w.said()[-4000:]}" for w in self.workers)
+                raise AssertionError(f"not within {deadline_s} s: {what}\n{said}")
+            await asyncio.sleep(every_s)
+
+    async def until_ready(self, *workers: LiveWorker, deadline_s: float = 40.0) -> None:
+        """Wait until the workers say that they are ready."""
+        for worker in workers:
+            await self.until(partial(_is_ready, worker), f"{worker.log.name} is ready", deadline_s)
+
+    def owner_of(self, topic: str) -> LiveWorker | None:
+        """The worker that reads a topic's first partition."""
+        for worker in self.workers:
+            found = worker.metrics() or {} if worker.runs() else {}
+            if any(
+                k[0] == "headwater_consumer_lag_records"
+                and dict(k[1])["topic"] == topic
+                and dict(k[1])["partition"] == "0"
+                for k in found
+            ):
+                return worker
+        return None
+
+    def coordinator(self) -> LiveWorker | None:
+        """The worker that owns the control topic."""
+        return self.owner_of(CONTROL)
 
     async def until_more_credits(self, worker: LiveWorker, deadline_s: float = 60.0) -> None:
         """Wait until this process of the worker has sent credit rows."""
@@ -230,6 +314,10 @@ class Live:
             if worker.process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     worker.end(signal.SIGKILL)
+
+
+def _is_ready(worker: LiveWorker) -> bool:
+    return worker.not_ready() == []
 
 
 def last_per_key(topic: str, records: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
