@@ -1,7 +1,8 @@
 """An account's set of facts: duplicates fold away, order of arrival leaves no trace (R01 to R04).
 
 ``Account`` is the live form of what one journal key has said so far. It is only a set of facts with the
-indexes that make the common case cheap; what follows from the facts is computed in ``journey``.
+indexes that make the common case cheap; what follows from the facts is computed in ``journey``. The touches of an
+account that comes from storage stay there, known only in sum (``Unread``), until somebody needs them one by one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from revenue_core.facts import DAY_MS, Fact, Journey, Touch
 
@@ -34,10 +35,22 @@ def join(groups: list[Group[Body]], message: Group[Body]) -> list[Group[Body]] |
     """Groups of one identity after one more message, in time order; None when nothing changes."""
     near = [g for g in groups if g.at - DAY_MS <= message.at <= g.last_at + DAY_MS]
     first = min([*near, message], key=lambda g: (g.at, g.digest))
-    merged = first._replace(last_at=max(message.at, *(g.last_at for g in near)) if near else message.at)
+    merged = first._replace(
+        last_at=max(message.last_at, *(g.last_at for g in near)) if near else message.last_at
+    )
     if near == [merged]:
         return None
     return sorted([*(g for g in groups if g not in near), merged], key=lambda g: g.at)
+
+
+def fold(table: dict[str, list[Group[Body]]], messages: Iterable[tuple[str, Group[Body]]]) -> None:
+    """Join messages to the groups of their identities."""
+    for identity, message in messages:
+        known = table.get(identity)
+        if known is None:
+            table[identity] = [message]
+        else:
+            table[identity] = join(known, message) or known
 
 
 def fact_ids(identity: str, groups: Iterable[Group[Body]]) -> Iterator[tuple[str, Group[Body]]]:
@@ -53,6 +66,29 @@ class FactBody(NamedTuple):
     fields: dict[str, Any]
 
 
+class Past(Protocol):
+    """Messages of touches in storage."""
+
+    def may_know(self, identity: str) -> bool:
+        """False when no message of this identity lies within 24 h before the latest, or at it."""
+        ...
+
+    def read(self) -> Iterable[tuple[str, Group[Touch]]]:
+        """Every message in order of arrival, with its identity."""
+        ...
+
+
+@dataclass(slots=True)
+class Unread:
+    """What is known of touches that nobody has read."""
+
+    past: Past
+    touches: int
+    first: Touch | None
+    """Of the first and the last one only the instant and the channel are known."""
+    last: Touch | None
+
+
 @dataclass(slots=True)
 class Account:
     """All facts of one journal key, with indexes that are derived from them."""
@@ -66,6 +102,51 @@ class Account:
     contacts: set[str] = field(default_factory=set)
     latest: int = 0
     """Instant of the latest fact, 0 when there is none."""
+    unread: Unread | None = None
+    """While it is there, ``touch_groups`` and ``touches`` are empty."""
+
+    @property
+    def touch_count(self) -> int:
+        """How many touches there are."""
+        return len(self.touches) if self.unread is None else self.unread.touches
+
+    @property
+    def first_touch(self) -> Touch | None:
+        """The first in touch order; of an unread one only instant and channel."""
+        if self.unread is not None:
+            return self.unread.first
+        return self.touches[0] if self.touches else None
+
+    @property
+    def last_touch(self) -> Touch | None:
+        """The last in touch order; of an unread one only instant and channel."""
+        if self.unread is not None:
+            return self.unread.last
+        return self.touches[-1] if self.touches else None
+
+    def comes_last(self, touch: Touch) -> bool:
+        """Whether a touch sorts behind every fact; at one instant an unread account says no."""
+        if self.unread is not None:
+            return touch.at > self.latest
+        return touch.at >= self.latest and not (self.touches and touch < self.touches[-1])
+
+    def add_unread(self, touch: Touch) -> None:
+        """Count a touch that comes last and whose identity is new, without reading those before it."""
+        unread = self.unread
+        assert unread is not None
+        unread.touches += 1
+        unread.first, unread.last = unread.first or touch, touch
+        self.latest = touch.at
+        if touch.contact_id:
+            self.contacts.add(touch.contact_id)
+
+    def read_past(self) -> None:
+        """Read the touches that are still unread."""
+        if self.unread is None:
+            return
+        past, self.unread = self.unread.past, None
+        fold(self.touch_groups, past.read())
+        self.reindex()
 
     def groups(self, kind: str) -> dict[str, list[Group[Any]]]:
         """The messages of one topic kind, by identity."""
@@ -124,7 +205,7 @@ class Account:
             self.contacts = ({t.contact_id for t in self.touches} | named) - {""}
 
     def journey(self) -> Journey:
-        """The facts in their orders, as the mathematics takes them."""
+        """The facts in their orders, as the mathematics takes them; without touches that nobody has read."""
         result = Journey(self.account_id, touches=tuple(self.touches))
         result.leads = [fact for fact in facts_in_order(self.lead_groups) if fact.type in LEAD_FACTS]
         deals: dict[str, list[Fact]] = {}

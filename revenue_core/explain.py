@@ -149,6 +149,7 @@ def explain_account(
 
     ``silent``: it gives no outputs. ``learned`` are the parameters in force for its conversions.
     """
+    account.read_past()
     now = max(now, account.latest)
     state = State(account, silent=silent)
     answers = evaluate(state, now, config)

@@ -5,14 +5,15 @@
     Changes   the rows to send, in the order R60 asks for
 
 Everything answered is a pure function of the facts and of the horizon, the watermark up to which timers have
-fired: ``evaluate``. No answer is stored: the old ones are computed again from the old facts at the moment a
-fact is about to change them. A touch that comes last, alters no credit and raises no alert (the ordinary case)
-takes a short way whose cost does not depend on how many touches the account has.
+fired: ``evaluate``. No answer is stored: the old ones are computed again from the old facts, at the moment a
+fact is about to change them or, of an account read back in between, from the messages it had then. A touch that
+comes last, alters no credit and raises no alert (the ordinary case) takes a short way whose cost does not depend
+on how many touches the account has, and for which they need not be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NamedTuple
@@ -67,19 +68,6 @@ class Checkpoint:
     counted: str = ""
     """The temperature under which the account is counted in the partition's sums; empty: in none."""
 
-    def to_list(self) -> list[Any]:
-        """As JSON values, for storage."""
-        return [
-            self.temperature.to_tuple(), self.follow_up.to_tuple(), self.deal_due, self.settled_until,
-            self.alerted_at, self.due, self.counted,
-        ]  # fmt: skip
-
-    @classmethod
-    def from_list(cls, values: list[Any]) -> Checkpoint:
-        """The inverse of ``to_list``."""
-        warmth, (waiting, seen, fence), *rest = values
-        return cls(Temperature(*warmth), FollowUp(tuple(waiting), seen, fence), *rest)
-
 
 class Known(NamedTuple):
     """Folds of the lead and deal facts as of some instant; touches do not change them."""
@@ -104,18 +92,31 @@ class State:
     """Journal offset of the last record applied."""
     horizon: int = 0
     """Watermark up to which timers had fired when the account was last settled."""
+    unsent: bool = False
+    """Touches have gone the short way since the account was last settled."""
+    settle_at: int | None = None
+    """Facts have come that are answered only once the watermark has passed this instant (ms)."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     answers: Answers | None = None
     """What a full evaluation last found: still what was answered, since touches that came last change neither
     credits nor alerts. None after reading the account back from storage."""
     before: Answers | None = None
     """The answers last given, once a fact has come that may change them."""
+    earlier: Callable[[], Account] | None = None
+    """Instead of ``before``, after reading the account back in between: the facts those answers were given on."""
     known: Known | None = None
     """Kept until a lead or deal fact comes or a timer fires."""
 
+    @property
+    def stale(self) -> bool:
+        """Whether facts have come since the last answers that may have changed them."""
+        return self.before is not None or self.earlier is not None
+
     def next_due(self) -> int:
-        """Earliest instant at which the answers change with no new fact (ms); NEVER if there is none."""
-        return self.checkpoint.due
+        """Earliest instant at which something has to be sent with no new fact (ms); NEVER if there is none."""
+        if self.quarantined:
+            return NEVER
+        return self.checkpoint.due if self.settle_at is None else self.settle_at
 
 
 class Change(Enum):
@@ -156,6 +157,10 @@ def apply(
     ``touchpoints``, else a ``FactBody``; ``horizon`` is the watermark now.
     """
     account = state.account
+    if account.unread is not None:
+        if kind == "touchpoints" and _unread(state, identity, message.body, horizon, config):
+            return Change.APPENDED
+        account.read_past()
     known = account.groups(kind).get(identity)
     if known is not None:
         joined = join(known, message)
@@ -165,8 +170,10 @@ def apply(
             account.groups(kind)[identity] = joined
             return Change.REPEATED
     if kind == "touchpoints":
-        quick = known is None and state.before is None and _advance(state, message.body, horizon, config)
-        if not quick:
+        quick = known is None and not state.stale and _advance(state, message.body, horizon, config)
+        if quick:
+            state.unsent = True
+        else:
             _remember(state, config)
         account.add_touch(identity, message)
         return Change.APPENDED if known is None else Change.OTHER
@@ -182,18 +189,21 @@ def settle(state: State, horizon: int, config: CoreConfig) -> Changes:
     """
     earlier, counted = state.horizon, state.checkpoint.counted
     horizon = max(horizon, earlier)
+    state.settle_at = None
     if state.silent:
-        state.horizon = horizon
+        state.horizon, state.unsent = horizon, False
         return Changes([], {}, {}, [], None, None, {}, earlier)
-    if state.before is None and horizon < state.checkpoint.due:
+    if not state.stale and horizon < state.checkpoint.due:
         changes = _after_last_touches(state, config, earlier)
+        exists = changes.snapshot is not None
     else:
         before = state.before or _given(state, config)
         after = state.answers = evaluate(state, horizon, config)
-        state.before = None
-        changes = compare(before, after, config, earlier)
-    state.horizon = horizon
-    now_counted = state.checkpoint.counted = state.checkpoint.temperature.name if changes.snapshot else ""
+        state.before = state.earlier = None
+        changes = compare(before, after, config, earlier, unsent=state.unsent)
+        exists = after.snapshot is not None
+    state.horizon, state.unsent = horizon, False
+    now_counted = state.checkpoint.counted = state.checkpoint.temperature.name if exists else ""
     if now_counted != counted:
         changes.sums.update(difference(phase_sums(counted), phase_sums(now_counted)))
     return changes
@@ -202,6 +212,7 @@ def settle(state: State, horizon: int, config: CoreConfig) -> Changes:
 def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
     """All answers from the facts alone, timers having fired up to ``horizon``; renews the checkpoint."""
     account = state.account
+    account.read_past()
     if not account.latest:
         state.checkpoint, state.known = Checkpoint(), None
         return Answers()
@@ -242,8 +253,13 @@ def probabilities(state: State, config: CoreConfig, as_of: int) -> Mapping[str, 
     return probability_rows(Journey(account.account_id), known.deals, known.leads, config, as_of)
 
 
-def compare(before: Answers, after: Answers, config: CoreConfig, horizon_before: int) -> Changes:
-    """The rows that make the outside know ``after`` instead of ``before``."""
+def compare(
+    before: Answers, after: Answers, config: CoreConfig, horizon_before: int, *, unsent: bool
+) -> Changes:
+    """The rows that make the outside know ``after`` instead of ``before``.
+
+    With ``unsent`` touches have moved probabilities and snapshot of ``before`` on, and nobody has been told.
+    """
     old = rows_of(_others(before.credits, after.credits), config)
     new = rows_of(_others(after.credits, before.credits), config)
     credits = [(key, row, False) for key, row in new.items() if old.get(key) != row]
@@ -254,10 +270,14 @@ def compare(before: Answers, after: Answers, config: CoreConfig, horizon_before:
     raised += [(row, "retracted") for key, row in before.alerts.items() if key not in after.alerts]
     return Changes(
         credits=sorted(credits, key=lambda change: _credit_order(change[1])),
-        probabilities=after.probabilities,
+        probabilities={
+            key: row
+            for key, row in after.probabilities.items()
+            if unsent or before.probabilities.get(key) != row
+        },
         closed={key: row for key, row in before.probabilities.items() if key not in after.probabilities},
         alerts=sorted(raised, key=lambda change: (change[0]["at_ms"], change[0]["alert_id"])),
-        snapshot=after.snapshot,
+        snapshot=after.snapshot if unsent or after.snapshot != before.snapshot else None,
         snapshot_gone=before.snapshot if after.snapshot is None else None,
         sums=sums,
         horizon_before=horizon_before,
@@ -275,7 +295,7 @@ def _credit_order(row: Row) -> tuple[int, str, int, str]:
 
 def _remember(state: State, config: CoreConfig) -> None:
     """Keep the answers given so far, before the facts change."""
-    if state.before is None and not state.silent:
+    if not (state.stale or state.silent):
         counted = state.checkpoint.counted
         state.before = _given(state, config)
         state.checkpoint.counted = counted
@@ -284,6 +304,8 @@ def _remember(state: State, config: CoreConfig) -> None:
 
 def _given(state: State, config: CoreConfig) -> Answers:
     """What has been answered so far."""
+    if state.earlier is not None:
+        return evaluate(State(state.earlier()), state.horizon, config)
     found = state.answers
     if found is None:
         return evaluate(state, state.horizon, config)
@@ -301,9 +323,12 @@ def _advance(state: State, touch: Touch, horizon: int, config: CoreConfig) -> bo
     """Take the short way, if the touch comes last, alters no credit and raises no alert now or already due."""
     if state.silent:
         return True
-    touches, checkpoint = state.account.touches, state.checkpoint
-    comes_last = touch.at >= state.account.latest and not (touches and touch < touches[-1])
-    if not comes_last or touch.at <= checkpoint.settled_until or touch.at >= checkpoint.due:
+    checkpoint = state.checkpoint
+    if (
+        touch.at <= checkpoint.settled_until
+        or touch.at >= checkpoint.due
+        or not state.account.comes_last(touch)
+    ):
         return False
     warmth, waiting = checkpoint.temperature.copy(), checkpoint.follow_up.copy()
     if not temperature.advance(warmth, touch, config.temperature):
@@ -314,6 +339,19 @@ def _advance(state: State, touch: Touch, horizon: int, config: CoreConfig) -> bo
     if due <= max(horizon, state.horizon):
         return False
     checkpoint.temperature, checkpoint.follow_up, checkpoint.due = warmth, waiting, due
+    return True
+
+
+def _unread(state: State, identity: str, touch: Touch, horizon: int, config: CoreConfig) -> bool:
+    """Take the short way without reading the touches before, if that is sure to be right."""
+    account = state.account
+    unread = account.unread
+    if unread is None or state.stale or not account.comes_last(touch) or unread.past.may_know(identity):
+        return False
+    if not _advance(state, touch, horizon, config):
+        return False
+    account.add_unread(touch)
+    state.unsent = True
     return True
 
 
@@ -333,12 +371,11 @@ def _know(journey: Journey, now: int, config: CoreConfig) -> Known:
 
 
 def _snapshot(account: Account, known: Known | None, warmth: Temperature) -> Row | None:
-    touches = account.touches
     return snapshot_row(
         account.account_id,
-        first_touch=touches[0] if touches else None,
-        last_touch=touches[-1] if touches else None,
-        touches=len(touches),
+        first_touch=account.first_touch,
+        last_touch=account.last_touch,
+        touches=account.touch_count,
         contacts=len(account.contacts),
         deals=known.deals if known else {},
         has_lead=known is not None and known.first_lead_at is not None,

@@ -1,49 +1,51 @@
-"""Account state as bytes: what the table ``journey`` holds under an account's key.
+"""Account state as bytes: what the table ``journey`` holds of an account.
 
-Layout, integers little endian::
+Under the account's key stands its header with the newest touches; under the keys of ``streams.chunks`` stand the
+messages of touches before those, of lead and deal facts, and the contacts. Header, integers little endian::
 
-    header   version u8, flags u8, next_due i64, applied i64, horizon i64, then the lengths in bytes of the four
-             parts that follow, u32 each
-    1        checkpoint: JSON array
-    2        strings: (length u32, UTF-8) each; touches refer to them by position
-    3        touches in order of arrival: at i64, digest u64, flags u8, 13 string positions (u16, or u32 when the
-             account is wide), id length u32, event id UTF-8 [, last_at i64 when flagged]
-    4        lead and deal facts: JSON array
+    version u8, flags u8, next_due i64, applied i64, horizon i64                        at fixed places
+    touches u32, latest i64, first touch's instant i64, last touch's instant i64
+    touch messages u32, their closed chunks u32, the first of these that is recent u32, messages in the open chunk
+        u16, their greatest instant i64
+    for facts and contacts each: epoch u16, closed chunks u32, messages u32, messages in the open chunk u16
+    touch and fact messages that had been answered, u32 each, when the account is stale
+    checkpoint, then the first and the last touch's channel (length u16, UTF-8), then the open chunk of touches
 
-``next_due`` stands at a fixed place so that the timer index is built without decoding. ``Packed`` keeps parts 2
-to 4 as they are stored, so that a touch that comes last is appended and nothing else is encoded again.
+``next_due`` stands at a fixed place so that the timer index is built without decoding. The header is written behind
+the chunks it counts on, and counts what of them is valid: a torn write leaves a header whose chunks are all there.
+Reading an account reads the header, the facts and the contacts; the touches are read when somebody needs them. A
+touch that comes last is told from a known one by the chunks that are recent: those with a message up to 24 h before
+the account's latest fact, and all behind them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import islice
 from struct import Struct
 from typing import Any
 
-import orjson
-
-from revenue_core.account import Account, FactBody, Group
+from revenue_core.account import Account, FactBody, Group, Unread, fold
 from revenue_core.facts import Touch
+from revenue_core.follow_up import FollowUp
 from revenue_core.journey import Checkpoint, State
+from revenue_core.temperature import PHASES, Temperature
+from streams import chunks, codec_v1
+from streams.chunks import Get, JsonLog, TouchChunk, TouchLog
 
-VERSION = 1
-SILENT, WIDE, QUARANTINED = 1, 2, 4
-INBOUND, STRETCHED = 1, 2
-HEADER = Struct("<BBqqqIIII")
-NARROW_TOUCH, WIDE_TOUCH = Struct("<qQB13HI"), Struct("<qQB13II")
-DUE, APPLIED, LENGTH, LAST_AT = Struct("<q"), Struct("<q"), Struct("<I"), Struct("<q")
+VERSION = 2
+SILENT, QUARANTINED, UNSETTLED, STALE, UNSENT = 1, 4, 8, 16, 32
+HEADER = Struct("<BBqqqIqqqIIIHqHIIHHIIHII")
+CHECKPOINT = Struct("<BdqdIIIqqqBBqqqqqqqB")
+TEXT_LENGTH = Struct("<H")
+DUE, APPLIED = Struct("<q"), Struct("<q")
 FLAGS_OFFSET, DUE_OFFSET, APPLIED_OFFSET = 1, 2, 10
-LARGEST = 3_500_000
-"""Bytes of an account: what one record of the changelog takes, with room for its key and the batch."""
-NARROW_STRINGS = 2**16
+COUNTED = ("", *PHASES)
+KINDS = {"leads": "l", "deals": "d"}
 
 
 class StateTooNew(ValueError):
     """The state was written by a newer version of headwater."""
-
-
-class StateTooLarge(ValueError):
-    """An account no longer fits its record."""
 
 
 def next_due(raw: bytes) -> int:
@@ -52,170 +54,204 @@ def next_due(raw: bytes) -> int:
     return due
 
 
-def is_quarantined(raw: bytes) -> bool:
-    """Whether a stored account is quarantined, without decoding it."""
-    return bool(raw[FLAGS_OFFSET] & QUARANTINED)
-
-
-class Packed:
-    """The stored form of an account's facts, kept up to date beside the live one."""
-
-    __slots__ = ("account", "facts", "positions", "strings", "touches", "wide")
-
-    def __init__(self, account: Account) -> None:
-        self.account = account
-        self.wide = False
-        self._empty()
-        self.facts = b"[]"
-
-    def _empty(self) -> None:
-        self.positions: dict[str, int] = {"": 0}
-        self.strings = bytearray(LENGTH.pack(0))
-        self.touches = bytearray()
-
-    def append(self, identity: str, group: Group[Touch]) -> bool:
-        """Add one touch that is new to the account, or a later form of one: reading keeps the last per instant.
-
-        True when everything had to be encoded again.
-        """
-        source, event_id = identity.split(":", 1)
-        touch = group.body
-        places = [self._place(text) for text in (source, touch.type, *touch[4:])]
-        if len(self.positions) > NARROW_STRINGS and not self.wide:
-            self.repack()
-            return True
-        raw_id = event_id.encode()
-        stretched = group.last_at != group.at
-        pack = (WIDE_TOUCH if self.wide else NARROW_TOUCH).pack
-        flags = (INBOUND if touch.inbound else 0) | (STRETCHED if stretched else 0)
-        self.touches += pack(group.at, int(group.digest or "0", 16), flags, *places, len(raw_id))
-        self.touches += raw_id
-        if stretched:
-            self.touches += LAST_AT.pack(group.last_at)
-        return False
-
-    def _place(self, text: str) -> int:
-        place = self.positions.get(text)
-        if place is None:
-            place = self.positions[text] = len(self.positions)
-            raw = text.encode()
-            self.strings += LENGTH.pack(len(raw)) + raw
-        return place
-
-    def repack(self) -> None:
-        """Encode every touch again: a stored one has changed, or the strings no longer fit."""
-        self.wide = self.wide or len(self.positions) > NARROW_STRINGS
-        self._empty()
-        for identity, groups in self.account.touch_groups.items():
-            for group in groups:
-                if self.append(identity, group):
-                    return
-
-    def check_size(self) -> None:
-        """Raise StateTooLarge when the account outgrows its record."""
-        size = len(self.strings) + len(self.touches) + len(self.facts)
-        if size > LARGEST:
-            raise StateTooLarge(
-                f"{size} bytes of facts, {len(self.account.touches)} touches; the limit is {LARGEST}"
-            )
-
-    def repack_facts(self) -> None:
-        """Encode the lead and deal facts again."""
-        tables = (("l", self.account.lead_groups), ("d", self.account.deal_groups))
-        self.facts = orjson.dumps(
-            [
-                [letter, identity, [[g.at, g.digest, g.last_at, g.body.type, g.body.fields] for g in groups]]
-                for letter, table in tables
-                for identity, groups in table.items()
-            ]
-        )
-
-
 def applied_offset(raw: bytes) -> int:
     """The journal offset applied to a stored account, without decoding it."""
     offset: int = APPLIED.unpack_from(raw, APPLIED_OFFSET)[0]
     return offset
 
 
+def is_quarantined(raw: bytes) -> bool:
+    """Whether a stored account is quarantined, without decoding it."""
+    return bool(raw[FLAGS_OFFSET] & QUARANTINED)
+
+
+class Packed:
+    """The stored form of an account's messages, kept beside the live one; a ``revenue_core.account.Past``."""
+
+    __slots__ = ("answered", "contacts", "facts", "known_contacts", "touches")
+
+    def __init__(self, touches: TouchLog, facts: JsonLog, contacts: JsonLog) -> None:
+        self.touches, self.facts, self.contacts = touches, facts, contacts
+        self.known_contacts: set[str] = set()
+        self.answered: tuple[int, int] | None = None
+        """Messages of touches and facts on which the last answers were given, once they may no longer hold."""
+
+    @classmethod
+    def empty(cls, key: bytes, get: Get) -> Packed:
+        """Of an account that has no state yet."""
+        return cls(TouchLog(key, get), JsonLog(chunks.FACTS, key, get), JsonLog(chunks.CONTACTS, key, get))
+
+    def counts(self) -> tuple[int, int]:
+        """Messages of touches and of facts."""
+        return self.touches.count, self.facts.count
+
+    def add(self, kind: str, identity: str, message: Group[Any], account: Account) -> None:
+        """Add a message that has just joined the account."""
+        if kind == "touchpoints":
+            self.touches.append(identity, message)
+            contact = message.body.contact_id
+        else:
+            body: FactBody = message.body
+            self.facts.append(
+                [KINDS[kind], identity, message.at, message.digest, message.last_at, body.type, body.fields]
+            )
+            contact = str(body.fields.get("contact_id", ""))
+        if contact and contact not in self.known_contacts and contact in account.contacts:
+            self.known_contacts.add(contact)
+            self.contacts.append(contact)
+        if len(self.known_contacts) != len(account.contacts) or kind == "leads":
+            self._compare_contacts(account)
+
+    def _compare_contacts(self, account: Account) -> None:
+        """A message may have taken another's place, and its contact with it."""
+        if self.known_contacts != account.contacts:
+            self.known_contacts = set(account.contacts)
+            self.contacts.restart(sorted(account.contacts))
+
+    def may_know(self, identity: str) -> bool:
+        """See ``Past``."""
+        return self.touches.may_know(identity)
+
+    def read(self) -> Iterator[tuple[str, Group[Touch]]]:
+        """See ``Past``."""
+        return self.touches.messages()
+
+    def writes(self) -> list[tuple[bytes, bytes | None]]:
+        """The chunks that have to be written before the header, each once."""
+        found: list[tuple[bytes, bytes | None]] = []
+        for log in (self.touches, self.facts, self.contacts):
+            found += log.pending.items()
+            log.pending.clear()
+        return found
+
+    def restore_facts(self, account: Account, limit: int | None = None) -> None:
+        """Fold the first ``limit`` lead and deal facts into an account, or all."""
+        tables = {"l": account.lead_groups, "d": account.deal_groups}
+        for letter, identity, at, digest, last_at, kind, fields in self.facts.items(limit):
+            fold(tables[letter], [(identity, Group(at, digest, last_at, FactBody(kind, fields)))])
+
+    def earlier(self, account_id: str, answered: tuple[int, int]) -> Account:
+        """The account as it was when it had so many messages of touches and facts."""
+        account = Account(account_id)
+        fold(account.touch_groups, islice(self.touches.messages(), answered[0]))
+        self.restore_facts(account, answered[1])
+        account.reindex()
+        return account
+
+
 def encode(state: State, packed: Packed) -> bytes:
-    """The stored form of a live account."""
-    checkpoint = orjson.dumps(state.checkpoint.to_list())
-    flags = state.silent * SILENT | packed.wide * WIDE | state.quarantined * QUARANTINED
+    """The header of a live account. Its chunks (``Packed.writes``) go before it."""
+    account, touches, facts, contacts = state.account, packed.touches, packed.facts, packed.contacts
+    flags = (
+        state.silent * SILENT | state.quarantined * QUARANTINED | (state.settle_at is not None) * UNSETTLED
+        | state.stale * STALE | state.unsent * UNSENT
+    )  # fmt: skip
+    first, last = account.first_touch, account.last_touch
+    answered = packed.answered if state.stale and packed.answered else (0, 0)
     header = HEADER.pack(
         VERSION, flags, state.next_due(), state.applied, state.horizon,
-        len(checkpoint), len(packed.strings), len(packed.touches), len(packed.facts),
+        account.touch_count, account.latest, first.at if first else 0, last.at if last else 0,
+        touches.count, touches.sealed, touches.recent_from(account.latest), touches.open.count, touches.open.greatest,
+        facts.epoch, facts.sealed, facts.count, facts.open.count,
+        contacts.epoch, contacts.sealed, contacts.count, contacts.open.count,
+        *answered,
     )  # fmt: skip
-    return b"".join((header, checkpoint, packed.strings, packed.touches, packed.facts))
+    channels = [(touch.channel if touch else "").encode() for touch in (first, last)]
+    return b"".join((
+        header, _checkpoint(state.checkpoint),
+        *(part for channel in channels for part in (TEXT_LENGTH.pack(len(channel)), channel)),
+        touches.open.dump(),
+    ))  # fmt: skip
 
 
-def decode(account_id: str, raw: bytes) -> tuple[State, Packed]:
-    """The live form of a stored account. Raises StateTooNew for a newer format."""
+def _checkpoint(checkpoint: Checkpoint) -> bytes:
+    waiting = checkpoint.follow_up.waiting
+    return CHECKPOINT.pack(
+        *checkpoint.temperature.to_tuple(),
+        len(waiting), checkpoint.follow_up.seen, *waiting, *(0, 0)[len(waiting) :], checkpoint.follow_up.fence,
+        checkpoint.deal_due, checkpoint.settled_until, checkpoint.alerted_at, checkpoint.due,
+        COUNTED.index(checkpoint.counted),
+    )  # fmt: skip
+
+
+def read(key: str, account_id: str, raw: bytes, get: Get) -> State:
+    """As ``decode``, with every touch read."""
+    state, _ = decode(key, account_id, raw, get)
+    state.account.read_past()
+    return state
+
+
+def decode(key: str, account_id: str, raw: bytes, get: Get) -> tuple[State, Packed]:
+    """The live form of the account under a key; its touches stay unread. ``get`` reads the table.
+
+    Raises StateTooNew for a newer format, StateDamaged when a record is missing.
+    """
+    root = key.encode()
+    if raw[0] == codec_v1.VERSION:
+        return _migrated(root, codec_v1.decode(account_id, raw), get)
     if raw[0] != VERSION:
         raise StateTooNew(
             f"state format {raw[0]} of account {account_id!r} is unknown to this version, which writes {VERSION}: "
             "run the version that wrote it, or rebuild under a higher state.generation"
         )
-    _, flags, _, applied, horizon, *lengths = HEADER.unpack_from(raw)
-    account, parts, at = Account(account_id), [], HEADER.size
-    for length in lengths:
-        parts.append(raw[at : at + length])
-        at += length
-    packed = Packed(account)
-    packed.wide = bool(flags & WIDE)
-    packed.strings, packed.touches, packed.facts = bytearray(parts[1]), bytearray(parts[2]), parts[3]
-    strings = _read_strings(parts[1])
-    packed.positions = {text: place for place, text in enumerate(strings)}
-    _read_touches(account, parts[2], strings, packed.wide)
-    _read_facts(account, parts[3])
-    account.reindex()
-    state = State(
-        account,
-        silent=bool(flags & SILENT),
-        quarantined=bool(flags & QUARANTINED),
-        applied=applied,
-        horizon=horizon,
+    (
+        _, flags, due, applied, horizon, touches, latest, first_at, last_at,
+        touch_messages, touches_sealed, recent_from, touches_open, touches_greatest,
+        facts_epoch, facts_sealed, fact_messages, facts_open,
+        contacts_epoch, contacts_sealed, contact_messages, contacts_open, *answered,
+    ) = HEADER.unpack_from(raw)  # fmt: skip
+    at = HEADER.size + CHECKPOINT.size
+    first_channel, at = _text(raw, at)
+    last_channel, at = _text(raw, at)
+    opened = TouchChunk.load(touches_open, touches_greatest, raw[at:])
+    packed = Packed(
+        TouchLog(root, get, touches_sealed, touch_messages, recent_from, opened),
+        JsonLog(chunks.FACTS, root, get, facts_epoch, facts_sealed, fact_messages, facts_open),
+        JsonLog(chunks.CONTACTS, root, get, contacts_epoch, contacts_sealed, contact_messages, contacts_open),
     )
-    state.checkpoint = Checkpoint.from_list(orjson.loads(parts[0]))
+    account = Account(account_id, latest=latest)
+    if fact_messages:
+        packed.restore_facts(account)
+    if contact_messages:
+        packed.known_contacts = {str(contact) for contact in packed.contacts.items()}
+        account.contacts = set(packed.known_contacts)
+    if touches:
+        ends = [Touch(instant, "", "", True, channel) for instant, channel in
+                ((first_at, first_channel), (last_at, last_channel))]  # fmt: skip
+        account.unread = Unread(packed, touches, *ends)
+    state = State(
+        account, silent=bool(flags & SILENT), quarantined=bool(flags & QUARANTINED), applied=applied,
+        horizon=horizon, unsent=bool(flags & UNSENT), settle_at=due if flags & UNSETTLED else None,
+        checkpoint=_read_checkpoint(raw),
+    )  # fmt: skip
+    if flags & STALE:
+        packed.answered = known = (answered[0], answered[1])
+        state.earlier = lambda: packed.earlier(account_id, known)
     return state, packed
 
 
-def _read_strings(raw: bytes) -> list[str]:
-    strings, at = [], 0
-    while at < len(raw):
-        (length,) = LENGTH.unpack_from(raw, at)
-        at += LENGTH.size
-        strings.append(raw[at : at + length].decode())
-        at += length
-    return strings
+def _text(raw: bytes, at: int) -> tuple[str, int]:
+    """The text at a place, and the place behind it."""
+    (length,) = TEXT_LENGTH.unpack_from(raw, at)
+    at += TEXT_LENGTH.size
+    return raw[at : at + length].decode(), at + length
 
 
-def _read_touches(account: Account, raw: bytes, strings: list[str], wide: bool) -> None:
-    layout = WIDE_TOUCH if wide else NARROW_TOUCH
-    unpack: Callable[[bytes, int], tuple[Any, ...]] = layout.unpack_from
-    size, at, end = layout.size, 0, len(raw)
-    while at < end:
-        instant, digest, flags, *places, length = unpack(raw, at)
-        at += size
-        event_id = raw[at : at + length].decode()
-        at += length
-        last_at = instant
-        if flags & STRETCHED:
-            (last_at,) = LAST_AT.unpack_from(raw, at)
-            at += LAST_AT.size
-        source, kind, *rest = [strings[place] for place in places]
-        identity = f"{source}:{event_id}"
-        touch = Touch(instant, identity, kind, bool(flags & INBOUND), *rest)
-        group = Group(instant, f"{digest:016x}", last_at, touch)
-        known = account.touch_groups.get(identity)
-        if known is None:
-            account.touch_groups[identity] = [group]
-        else:
-            known[:] = sorted([*(g for g in known if g.at != instant), group], key=lambda g: g.at)
+def _read_checkpoint(raw: bytes) -> Checkpoint:
+    values = CHECKPOINT.unpack_from(raw, HEADER.size)
+    waiting, seen, first, second, fence, deal_due, settled_until, alerted_at, due, counted = values[10:]
+    return Checkpoint(
+        Temperature(*values[:10]),
+        FollowUp((first, second)[:waiting], bool(seen), fence),
+        deal_due, settled_until, alerted_at, due, COUNTED[counted],
+    )  # fmt: skip
 
 
-def _read_facts(account: Account, raw: bytes) -> None:
-    tables = {"l": account.lead_groups, "d": account.deal_groups}
-    for letter, identity, groups in orjson.loads(raw):
-        tables[letter][identity] = [
-            Group(at, digest, last_at, FactBody(kind, fields)) for at, digest, last_at, kind, fields in groups
-        ]
+def _migrated(root: bytes, state: State, get: Get) -> tuple[State, Packed]:
+    """The live form of an account of format 1: every message is written with its next header."""
+    packed, account = Packed.empty(root, get), state.account
+    for kind in ("touchpoints", "leads", "deals"):
+        for identity, groups in account.groups(kind).items():
+            for group in groups:
+                packed.add(kind, identity, group, account)
+    return state, packed

@@ -12,7 +12,7 @@ import orjson
 from revenue_core.config import CoreConfig
 from revenue_core.explain import Explanation
 from revenue_core.journey import State
-from streams import codec, translate
+from streams import chunks, codec, translate
 from streams.explain_subject import DEAL, Answer, NotFound, Subject, explained, journal_keys
 from streams.explain_versions import versions
 from streams.files import Line
@@ -30,8 +30,10 @@ class _Reading:
     refused: int = 0
     latest: int = 0
     """The greatest event time (ms)."""
-    accounts: dict[str, bytes] = field(default_factory=dict)
-    """Journal key -> stored account."""
+    table: dict[bytes, bytes] = field(default_factory=dict)
+    """The journey table at the end."""
+    accounts: list[str] = field(default_factory=list)
+    """Journal keys of the accounts in it."""
     credits: list[dict[str, Any]] = field(default_factory=list)
     """The subject's rows in the order of emission."""
 
@@ -75,7 +77,8 @@ def _read(service: Service, lines: Iterable[Line], subject: Subject) -> _Reading
     reading.credits = [row for row in reading.credits if subject.owns(row)]
     reading.latest = service.ingest.latest
     table = executor.tables["journey", 0]
-    reading.accounts = {key.decode(): raw for key, raw in table.items() if key[:1] != b"\0"}
+    reading.table = dict(table.items())
+    reading.accounts = [key.decode() for key in reading.table if key[:1] != b"\0"]
     return reading
 
 
@@ -95,12 +98,16 @@ def _candidates(reading: _Reading, subject: Subject) -> Iterator[State]:
     """The accounts that may be, or have, the subject."""
     if subject.kind == DEAL:
         part = orjson.dumps(subject.id)
-        keys = [key for key, raw in reading.accounts.items() if part in raw]
+        holding = {
+            chunks.root_of(key) for key, raw in reading.table.items() if chunks.is_chunk(key) and part in raw
+        }
+        keys = [key for key in reading.accounts if key.encode() in holding]
     else:
         keys = [key for key in journal_keys(subject.id) if key in reading.accounts]
         keys = keys or [key for key in reading.accounts if translate.account_id(key) == subject.id]
     for key in keys:
-        yield codec.decode(translate.account_id(key), reading.accounts[key])[0]
+        table = reading.table
+        yield codec.read(key, translate.account_id(key), table[key.encode()], table.get)
 
 
 def _not_found(reading: _Reading, subject: Subject, source: str) -> str:

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from revenue_core.config import CoreConfig
 from revenue_core.explain import Explanation
 from revenue_core.journey import State
-from streams import codec, translate
+from streams import chunks, codec, translate
 from streams.explain_subject import (
     DEAL,
     OPAQUE,
@@ -210,11 +210,11 @@ class _Search:
         count = 0
         async for record in self.cluster.read(self.changelog, partitions):
             count += 1
-            key = record.key
-            if key in keys or (
-                opaque and key[:1] != b"\0" and translate.account_id(key.decode()) == account_id
+            root = chunks.root_of(record.key) if chunks.is_chunk(record.key) else record.key
+            if root in keys or (
+                opaque and root[:1] != b"\0" and translate.account_id(root.decode()) == account_id
             ):
-                latest[key] = record.value
+                latest[record.key] = record.value
         named = ", ".join(key.decode() for key in keys)
         where = "all partitions" if opaque else f"partition {', '.join(map(str, sorted(partitions)))}"
         self.searched.append(
@@ -223,8 +223,8 @@ class _Search:
         # the keys as listed come first: an account that is named so beats one whose id only looks like it
         for key in [*keys, *latest]:
             raw = latest.get(key)
-            if raw is not None:
-                return codec.decode(account_id, raw)[0]
+            if raw is not None and not chunks.is_chunk(key):
+                return codec.read(key.decode(), account_id, raw, latest.get)
         return None
 
     async def _credit_rows(self) -> list[dict[str, Any]]:

@@ -31,6 +31,8 @@ class Timing:
     settle_each: bool = False
     too_late_ms: int | None = None
     late_after_ms: int | None = 3_600_000
+    catch_up_ms: int | None = None
+    """A fact older than this when the journal takes it is of a backlog, and answered once time has passed it."""
 
 
 OFFLINE = Timing(tick_ms=0, idle_ms=0, replay_window=0, settle_each=True, late_after_ms=None)
@@ -86,6 +88,7 @@ def build(
         settle_each=timing.settle_each,
         too_late_ms=timing.too_late_ms,
         channels=tables.channels.channels,
+        catch_up_ms=timing.catch_up_ms,
     )
     totals = TotalsHandler(partial(_metric_row, config), partial(version, generation, 0))
     agents = (

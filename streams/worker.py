@@ -51,6 +51,7 @@ def build_worker(settings: Settings, journal_partitions: int) -> Worker:
             tick_ms=settings.worker.tick_ms,
             idle_ms=round(settings.worker.source_idle_s * 1000),
             replay_window=engine.max_open_runs * engine.batch_max,
+            catch_up_ms=round(settings.worker.backlog_after_s * 1000),
         ),
     )
     metrics = Metrics(service.ingest.tables.channels.channels)

@@ -65,16 +65,27 @@ def final_view(
     partitions: int = 1,
     drain_every: int = 1,
     scored: bool = True,
+    live_touches: int = 400_000,
+    backlog_ms: int | None = None,
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Topic -> key -> last row after all events, unstable columns left out.
 
     Time moves to the greatest event time at the end; with ``scored`` open subjects are scored there, as offline.
 
-    With ``run_max`` and ``drain_every`` above 1 facts are settled in runs, as live.
+    With ``run_max`` and ``drain_every`` above 1 facts are settled in runs, as live; with ``live_touches`` 0 every
+    account is read back from the table in every run. ``backlog_ms`` is how far the clock is ahead of the latest
+    event: then it goes on by a second with every look, else it is the time of the latest event.
     """
     made = service(timing, partitions)
+    made.journey.live_touches = live_touches
     log = MemoryLog({"journal": partitions, "partials": partitions})
-    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest, run_max=run_max)
+    ahead = [0, 0] if backlog_ms is None else [backlog_ms, 1_000]
+
+    def clock() -> int:
+        ahead[0] += ahead[1]
+        return made.ingest.latest + ahead[0]
+
+    executor = MemoryExecutor(made.agents, log, clock, run_max=run_max)
     for number, (kind, message) in enumerate(events):
         value = message if isinstance(message, bytes) else orjson.dumps(message)
         log.append(kind, None, value, made.ingest.latest)
@@ -82,7 +93,8 @@ def final_view(
             executor.drain()
     executor.drain()
     at = made.ingest.latest
-    log.append(CONTROL, b"end", coordinator.report("end", 0, at, at).value, at)
+    ahead[0] += timing.idle_ms + 1_000  # everybody falls silent but the one who tells the end
+    log.append(CONTROL, b"end", coordinator.report("end", 0, at, clock()).value, at)
     executor.drain()
     for partition in range(partitions if scored else 0):
         log.append(JOURNAL, None, encode_settle(at), at, partition=partition)

@@ -43,9 +43,10 @@ def accounts(events: Iterable[builders.Event]) -> dict[str, State]:
     for kind, message in events:
         log.append(kind, None, orjson.dumps(message), made.ingest.latest)
         executor.drain()
-    stored = executor.tables["journey", 0].items()
-    names = ((translate.account_id(key.decode()), raw) for key, raw in stored if key[:1] != b"\0")
-    return {name: codec.decode(name, raw)[0] for name, raw in names}
+    table = executor.tables["journey", 0]
+    names = [(key.decode(), raw) for key, raw in table.items() if key[:1] != b"\0"]
+    found = {key: translate.account_id(key) for key, _ in names}
+    return {found[key]: codec.read(key, found[key], raw, table.get) for key, raw in names}
 
 
 def at(day: float) -> int:

@@ -4,7 +4,8 @@ Per journal partition there is one slice: the live form of accounts in use, the 
 partial sums. State keys of the table, per partition:
 
 ``\\0M<metric>``  partial sums of one metric row with the journal offset they include
-``<root>``       an account (``streams.codec``)
+``\\0S``, ``\\0F``, ``\\0C``  chunks of an account's messages (``streams.chunks``)
+``<root>``       an account's header (``streams.codec``), behind its chunks
 ``\\0P``          the partition: last applied offset, watermark, configuration version
 
 A run writes them in that order. A torn write leaves a prefix, and every record carries the offset applied to it,
@@ -24,7 +25,7 @@ from revenue_core.config import CoreConfig
 from revenue_core.sums import Sums
 from streams import codec, translate
 from streams.agents.rows import Moment, RowWriter
-from streams.agents.slice import PARTITION_KEY, Live, Slice, included_offset, metric_key, read_slice
+from streams.agents.slice import PARTITION_KEY, Live, Slice, further, metric_key, read_slice
 from streams.agents.totals import partial
 from streams.effects import Effects, Output, Record, Run, TableView
 from streams.faults import place_of
@@ -43,6 +44,11 @@ class JourneyHandler:
     ``replay_window`` is how many records an earlier owner can have had in flight: within that many records past
     the last one known to be complete, answers are given fact by fact, so that every version an interrupted run
     may have sent is sent again or overtaken. ``settle_each`` does so always (``headwater score``).
+
+    ``catch_up_ms``: a fact that was this old when the journal took it belongs to a backlog. Until the watermark has
+    passed it, more of its account is to come from other topics, so it is answered only then. None: answered at once.
+
+    ``live_touches`` is about how many touches of accounts in use a worker keeps decoded (about 1 kB each).
     """
 
     def __init__(
@@ -54,7 +60,8 @@ class JourneyHandler:
         settle_each: bool = False,
         too_late_ms: int | None = None,
         channels: frozenset[str] = frozenset(),
-        live_accounts: int = 20_000,
+        catch_up_ms: int | None = None,
+        live_touches: int = 400_000,
     ) -> None:
         self.config, self.rows, self.replay_window, self.settle_each = (
             config,
@@ -62,7 +69,8 @@ class JourneyHandler:
             replay_window,
             settle_each,
         )
-        self.too_late_ms, self.channels, self.live_accounts = too_late_ms, channels, live_accounts
+        self.too_late_ms, self.channels = too_late_ms, channels
+        self.catch_up_ms, self.live_touches = catch_up_ms, live_touches
         self.slices: dict[int, Slice] = {}
         self.counts: Counter[tuple[str, ...]] = Counter()
 
@@ -79,8 +87,8 @@ class JourneyHandler:
         return None
 
     def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
-        """Whether a record of the table takes the place of another: the later journal offset wins."""
-        return included_offset(key, new) >= included_offset(key, old)
+        """Whether a record of the table takes the place of another: the one that includes more of the journal."""
+        return further(key, old, new)
 
     def handle(self, run: Run, table: TableView) -> Effects:
         """Fold the run's records, then settle every account they touched."""
@@ -143,12 +151,16 @@ class JourneyRun:
             if metric[0] in PUBLISHED:
                 name = "|".join(metric)
                 self.effects.outputs.append(partial(name, self.run.partition, offset, sums))
-        for key in list(self.changed):
-            state.append((key, self._encoded(key)))
+        for key, live in self.changed.items():
+            state += live.packed.writes()
+            state.append((key, codec.encode(live.state, live.packed)))
+            live.facts.clear()
+            live.settled.clear()
+            part.weigh(live)
         part.applied = max(part.applied, self.run.records[-1].offset)
         mark = [part.applied, part.watermark, self.config.config_version]
         state.append((PARTITION_KEY, orjson.dumps(mark)))
-        self._shrink()
+        part.shrink(self.handler.live_touches // len(self.handler.slices))
         return self.effects
 
     def _fact(self, key: bytes, entry: FactRecord, record: Record) -> None:
@@ -160,6 +172,11 @@ class JourneyRun:
             self.effects.outputs.append(self.rows.too_late(self.run, record, entry))
             self._count(entry, "too_late")
             return
+        later = self._answered_later(entry, record)
+        if later and key in self.touched:
+            # what is answered at once is answered before, as if each fact came in a run of its own
+            self._settle(key, self.touched.pop(key), "event", self.part.watermark)
+            live = self._load(key)
         self.changed[key] = live
         live.facts.append((record, entry))
         live.state.applied = record.offset
@@ -167,17 +184,19 @@ class JourneyRun:
             self._refuse(live, "before")
             return
         try:
-            self._apply(key, live, entry, record)
+            self._apply(key, live, entry, record, later=later)
         except Exception as error:  # whatever it is, it must not stop the account's neighbours
             self._quarantine(key, live, error)
 
-    def _apply(self, key: bytes, live: Live, entry: FactRecord, record: Record) -> None:
-        changed = core.apply(
-            live.state, entry.kind, entry.identity, entry.message, self.part.watermark, self.config
-        )
-        if changed is not core.Change.NOTHING:
-            self._pack(live, entry, changed)
-            live.packed.check_size()
+    def _answered_later(self, entry: FactRecord, record: Record) -> bool:
+        """Whether a fact is of a backlog that time has not passed yet; a function of the journal alone."""
+        handler, at = self.handler, entry.message.at
+        if handler.catch_up_ms is None or handler.settle_each:
+            return False
+        return at > self.part.watermark and record.timestamp - at > handler.catch_up_ms
+
+    def _apply(self, key: bytes, live: Live, entry: FactRecord, record: Record, *, later: bool) -> None:
+        changed = self._join(live, entry)
         if changed is core.Change.NOTHING or changed is core.Change.REPEATED:
             self._count(entry, "duplicate")
             return
@@ -185,25 +204,43 @@ class JourneyRun:
             self._count(entry, "late")
         live.timestamp, live.headers = record.timestamp, record.headers
         live.cause = f"{entry.kind}:{entry.identity}"
+        if later:
+            live.state.settle_at = max(live.state.settle_at or 0, entry.message.at)
+            self.part.schedule(key, live.state.settle_at)
+            return
         self.touched[key] = live
         self.effects.origins.append(entry.origin)
 
+    def _join(self, live: Live, entry: FactRecord) -> core.Change:
+        """Add a fact to the account, live and packed."""
+        state, packed = live.state, live.packed
+        was_stale, counts = state.stale, packed.counts()
+        changed = core.apply(
+            state, entry.kind, entry.identity, entry.message, self.part.watermark, self.config
+        )
+        if state.stale and not was_stale:
+            packed.answered = counts
+        if changed is not core.Change.NOTHING:
+            packed.add(entry.kind, entry.identity, entry.message, state.account)
+        return changed
+
     def _quarantine(self, key: bytes, live: Live, error: Exception) -> None:
-        """Put the account back to what has been answered, flag it, and keep the facts since as dead letters."""
+        """Put the account back to what has been answered, flag it, and keep the run's facts since as dead letters.
+
+        Facts of earlier runs that were to be answered later stay in its state.
+        """
         applied = live.state.applied
         self.changed.pop(key, None)
         self.touched.pop(key, None)
-        self.part.live.pop(key, None)
+        self.part.forget(key)
         safe = self._load(key)
         for entry in live.settled:
-            change = core.apply(
-                safe.state, entry.kind, entry.identity, entry.message, self.part.watermark, self.config
-            )
-            if change is not core.Change.NOTHING:
-                self._pack(safe, entry, change)
+            self._join(safe, entry)
         if live.settled:
             core.settle(safe.state, self.part.watermark, self.config)  # its answers have been given
-        safe.state.quarantined, safe.state.applied, safe.facts = True, applied, live.facts
+            safe.packed.answered = None
+        safe.state.quarantined, safe.state.applied, safe.state.settle_at = True, applied, None
+        safe.facts = live.facts
         safe.state.checkpoint.due = core.NEVER
         self.changed[key] = safe
         self.part.quarantined.add(key)
@@ -215,36 +252,19 @@ class JourneyRun:
             self._count(entry, "quarantined")
         live.facts.clear()
 
-    def _encoded(self, key: bytes) -> bytes:
-        """The account as it is stored from now on."""
-        live = self.changed[key]
-        live.raw = codec.encode(live.state, live.packed)
-        live.facts.clear()
-        live.settled.clear()
-        return live.raw
-
-    def _pack(self, live: Live, entry: FactRecord, change: core.Change) -> None:
-        if entry.kind != "touchpoints":
-            live.packed.repack_facts()
-        elif change is core.Change.OTHER:
-            live.packed.repack()
-        else:
-            for group in live.state.account.touch_groups[entry.identity]:
-                if group.at <= entry.message.at <= group.last_at:
-                    live.packed.append(entry.identity, group)
-
     def _load(self, key: bytes) -> Live:
-        raw, live = self.table.get(key), self.part.load(key)
-        if live is not None and (live.raw is raw or key in self.changed):
+        live = self.part.load(key)
+        if live is not None:
             return live
-        name = key.decode()
+        name, raw = key.decode(), self.table.get(key)
         if raw is None:
             account = Account(translate.account_id(name))
             state = core.State(account, silent=not translate.gives_outputs(name), horizon=self.part.watermark)
-            live = Live(state, codec.Packed(account), None)
+            live = Live(state, codec.Packed.empty(key, self.table.get))
         else:
-            live = Live(*codec.decode(translate.account_id(name), raw), raw)
+            live = Live(*codec.decode(name, translate.account_id(name), raw, self.table.get))
         self.part.live[key] = live
+        self.part.weigh(live)
         return live
 
     def _tick(self, tick: Tick, record: Record) -> None:
@@ -311,6 +331,7 @@ class JourneyRun:
         except Exception as error:
             self._quarantine(key, live, error)
             return
+        live.packed.answered = None
         live.settled += [entry for _, entry in live.facts]
         live.facts.clear()
         self._add_up(changes.sums, live.state.applied)
@@ -336,9 +357,3 @@ class JourneyRun:
 
     def _count(self, entry: FactRecord, outcome: str) -> None:
         self.handler.counts["events_total", entry.kind, entry.message.body.type, outcome] += 1
-
-    def _shrink(self) -> None:
-        """Keep the accounts used last live, within the worker's share; the rest is read again when needed."""
-        live = self.part.live
-        while len(live) * len(self.handler.slices) > self.handler.live_accounts:
-            del live[next(iter(live))]

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import orjson
 
 from revenue_core import journey as core
-from streams import codec
+from streams import chunks, codec
 from streams.effects import Headers, Record, TableView
 from streams.journal import FactRecord
 
 PARTITION_KEY = b"\0P"
 METRIC_PREFIX = b"\0M"
+IN_USE = 4
+"""Weight of an account whose touches are unread."""
 
 
 class ConfigChanged(Exception):
@@ -33,8 +35,8 @@ class Live:
 
     state: core.State
     packed: codec.Packed
-    raw: bytes | None
-    """The stored bytes it was read from or last written as: it is valid while the table holds just these."""
+    weight: int = 0
+    """What it counts for in the worker's memory, in touches."""
     headers: Headers = ()
     timestamp: int = 0
     """Append time of the last record applied (ms)."""
@@ -53,6 +55,9 @@ class Slice:
     watermark: int = 0
     replay_until: int | None = None
     live: dict[bytes, Live] = field(default_factory=dict)
+    """Accounts in use, the one used last at the end. They are ahead of the table only within a run."""
+    weight: int = 0
+    """Of all of them."""
     due: list[tuple[int, bytes]] = field(default_factory=list)
     scheduled: dict[bytes, int] = field(default_factory=dict)
     sums: dict[tuple[str, ...], tuple[int, list[int]]] = field(default_factory=dict)
@@ -65,6 +70,23 @@ class Slice:
         if live is not None:
             self.live[key] = live
         return live
+
+    def forget(self, key: bytes) -> None:
+        """Let an account be read again when it is needed."""
+        live = self.live.pop(key, None)
+        if live is not None:
+            self.weight -= live.weight
+
+    def weigh(self, live: Live) -> None:
+        """Count what an account in use takes now."""
+        weight = IN_USE + len(live.state.account.touches)
+        self.weight += weight - live.weight
+        live.weight = weight
+
+    def shrink(self, most: int) -> None:
+        """Forget the accounts used longest ago until the rest weigh no more than ``most`` touches."""
+        while self.weight > most and self.live:
+            self.forget(next(iter(self.live)))
 
     def schedule(self, key: bytes, due: int) -> None:
         """Remember when the account is due, unless an earlier look at it is already planned."""
@@ -83,10 +105,13 @@ def metric_of(key: bytes) -> tuple[str, ...]:
     return tuple(orjson.loads(key[len(METRIC_PREFIX) :]))
 
 
-def included_offset(key: bytes, raw: bytes) -> int:
-    """The journal offset that a record of the table includes."""
-    offset: int = orjson.loads(raw)[0] if key[:1] == b"\0" else codec.applied_offset(raw)
-    return offset
+def further(key: bytes, old: bytes, new: bytes) -> bool:
+    """Whether of two records of one key the second is as far on as the first."""
+    if chunks.is_chunk(key):
+        return chunks.count_of(new) >= chunks.count_of(old)
+    if key[:1] == b"\0":
+        return bool(orjson.loads(new)[0] >= orjson.loads(old)[0])
+    return codec.applied_offset(new) >= codec.applied_offset(old)
 
 
 def read_slice(table: TableView, config_version: str, replay_window: int) -> Slice:
@@ -101,7 +126,7 @@ def read_slice(table: TableView, config_version: str, replay_window: int) -> Sli
         elif key.startswith(METRIC_PREFIX):
             offset, *sums = orjson.loads(raw)
             part.sums[metric_of(key)] = offset, sums
-        else:
+        elif key[:1] != b"\0":
             due = codec.next_due(raw)
             if due < core.NEVER:
                 part.schedule(key, due)

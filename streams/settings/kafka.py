@@ -199,6 +199,9 @@ class Worker(Section):
     """Least wall clock between two ticks of event time."""
     source_idle_s: Annotated[float, Field(gt=0)] = 30.0
     """A source partition silent for so long no longer holds event time back."""
+    backlog_after_s: Annotated[float, Field(gt=0)] = 900.0
+    """An event that is older than this when it is read belongs to a backlog: its account is answered when event time
+    has passed it, so that a history is answered once and not with every topic that catches up."""
     assignment_deadline_s: Annotated[float, Field(gt=0)] = 120.0
     stop_deadline_s: Annotated[float, Field(gt=0)] = 30.0
 

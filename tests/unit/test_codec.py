@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from pathlib import Path
+
 import orjson
 import pytest
 from hypothesis import given, settings
 
-from streams import codec
-from streams.agents.slice import METRIC_PREFIX, PARTITION_KEY
-from streams.memory.executor import MemoryExecutor
+from revenue_core.account import Account
+from revenue_core.journey import State
+from streams import chunks, codec, codec_v1, translate
+from streams.effects import Run
+from streams.memory.executor import MemoryExecutor, MemoryTable
 from streams.memory.log import MemoryLog
+from streams.service import Timing
 from tests.builders import Event, service
 from tests.laws.histories import histories
+
+START = 1_790_000_000_000
+HOUR = 3_600_000
+FORMAT_1 = json.loads((Path(__file__).parent / "data" / "account_state_v1.json").read_text())
+"""A history and the accounts that the version before chunks stored of it."""
 
 
 def stored(events: list[Event]) -> dict[bytes, bytes]:
@@ -26,59 +38,149 @@ def stored(events: list[Event]) -> dict[bytes, bytes]:
 
 
 def accounts(table: dict[bytes, bytes]) -> dict[str, bytes]:
-    return {k.decode(): v for k, v in table.items() if k != PARTITION_KEY and not k.startswith(METRIC_PREFIX)}
+    return {key.decode(): raw for key, raw in table.items() if key[:1] != b"\0"}
+
+
+def decoded(name: str, table: dict[bytes, bytes]) -> tuple[State, codec.Packed]:
+    return codec.decode(name, translate.account_id(name), table[name.encode()], table.get)
+
+
+def touch(number: int, **fields: object) -> Event:
+    message = {
+        "event_id": f"t{number}", "type": "page_view", "occurred_at": START + number * HOUR, "account_id": "acme",
+        "channel": "Email",
+    }  # fmt: skip
+    return "touchpoints", {**message, **fields}
+
+
+MANY = [touch(number, contact_id=f"c{number % 40}") for number in range(100)]
 
 
 @settings(max_examples=100, deadline=None)
 @given(histories)
 def test_an_account_read_back_and_stored_again_is_the_same_bytes(events):
-    for name, raw in accounts(stored(events)).items():
-        state, packed = codec.decode(name, raw)
+    table = stored(events)
+    for name, raw in accounts(table).items():
+        state, packed = decoded(name, table)
         assert codec.encode(state, packed) == raw
-
-
-@settings(max_examples=100, deadline=None)
-@given(histories)
-def test_packing_an_account_anew_gives_an_account_that_reads_the_same(events):
-    for name, raw in accounts(stored(events)).items():
-        state, packed = codec.decode(name, raw)
-        packed.repack()
-        packed.repack_facts()
-        again, _ = codec.decode(name, codec.encode(state, packed))
-        assert again.account == state.account
-        assert again.checkpoint == state.checkpoint
+        state.account.read_past()
+        assert codec.encode(state, packed) == raw
+        assert not packed.writes()
 
 
 @settings(max_examples=50, deadline=None)
 @given(histories)
-def test_the_due_instant_is_read_without_decoding(events):
-    for name, raw in accounts(stored(events)).items():
-        assert codec.next_due(raw) == codec.decode(name, raw)[0].next_due()
+def test_the_due_instant_and_the_applied_offset_are_read_without_decoding(events):
+    table = stored(events)
+    for name, raw in accounts(table).items():
+        state, _ = decoded(name, table)
+        assert (codec.next_due(raw), codec.applied_offset(raw)) == (state.next_due(), state.applied)
 
 
-@pytest.mark.parametrize("anew", [False, True])
-def test_an_account_with_many_texts_becomes_wide_and_nothing_else_changes(monkeypatch, anew: bool):
-    monkeypatch.setattr(codec, "NARROW_STRINGS", 20)
-    base = {"type": "page_view", "account_id": "acme", "channel": "Email", "occurred_at": 1_790_000_000_000}
-    state, packed = codec.decode("acme", stored([("touchpoints", {**base, "event_id": "e"})])[b"A:acme"])
-    touch = state.account.touches[0]
-    for number in range(50):
-        moved = touch._replace(at=touch.at + number + 1, campaign=f"c{number}", touch_id=f"native:n{number}")
-        group = state.account.touch_groups["native:e"][0]._replace(at=moved.at, last_at=moved.at, body=moved)
-        state.account.add_touch(moved.touch_id, group)
-        if not anew:
-            packed.append(moved.touch_id, group)
-    if anew:
-        packed.repack()
-    again, repacked = codec.decode("acme", codec.encode(state, packed))
-    assert repacked.wide
-    assert again.account == state.account
+def test_an_account_that_was_not_read_knows_its_ends_its_number_and_its_contacts():
+    table = stored(MANY)
+    account = decoded("A:acme", table)[0].account
+    seen = [
+        account.touch_count,
+        account.first_touch.at,
+        account.last_touch.at,
+        account.latest,
+        account.contacts,
+    ]
+    assert account.unread is not None
+    account.read_past()
+    assert account.unread is None
+    assert seen == [100, START, START + 99 * HOUR, START + 99 * HOUR, {f"c{n}" for n in range(40)}]
+    assert seen == [
+        account.touch_count, account.touches[0].at, account.touches[-1].at, account.latest, account.contacts,
+    ]  # fmt: skip
+
+
+def test_every_record_of_an_account_is_bounded_whatever_its_length():
+    table = stored([touch(number, contact_id=f"c{number}") for number in range(400)])
+    sizes = [len(raw) for key, raw in table.items() if key[:1] != b"\0" or chunks.is_chunk(key)]
+    assert len(sizes) > 50
+    assert max(sizes) < 2_500
+
+
+def test_messages_that_are_long_close_their_chunk_early(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(chunks, "BYTES", 2_000)
+    table = stored([touch(number, campaign=f"{number:04} {'x' * 900}") for number in range(12)])
+    assert sum(map(chunks.is_chunk, table)) == 4
+    account = codec.read("A:acme", "acme", table[b"A:acme"], table.get).account
+    assert [t.campaign[:4] for t in account.touches] == [f"{number:04}" for number in range(12)]
+
+
+def test_a_touch_that_comes_last_writes_one_record_and_now_and_then_a_chunk():
+    table = MemoryTable()
+    table.data = stored(MANY)
+    made = service(Timing(tick_ms=0, idle_ms=0, replay_window=0))
+    made.journey.assigned(0, table)
+    log = MemoryLog()
+    executor = MemoryExecutor([a for a in made.agents if a.name == "ingest"], log, lambda: START)
+    for number in range(100, 116):
+        kind, message = touch(number)
+        log.append(kind, None, orjson.dumps(message), 0)
+        executor.drain()
+    written = []
+    for record in log.topic("journal"):
+        run = Run("journal", 0, [record._replace(offset=1_000 + record.offset)], START)
+        effects = made.journey.handle(run, table)
+        table.apply(effects.state)
+        written.append([key for key, _ in effects.state])
+        assert made.journey.slices[0].live[b"A:acme"].state.account.unread is not None
+    assert all(keys[-2:] == [b"A:acme", b"\0P"] for keys in written)
+    assert sum(len(keys) == 3 for keys in written) == 1
+    assert sum(len(keys) == 2 for keys in written) == 15
 
 
 def test_a_newer_format_is_refused_with_the_way_out():
-    table = stored([("touchpoints", {
-        "event_id": "e", "type": "page_view", "occurred_at": 1_790_000_000_000, "account_id": "acme",
-    })])  # fmt: skip
-    newer = bytes([codec.VERSION + 1]) + table[b"A:acme"][1:]
+    table = stored([touch(0)])
+    table[b"A:acme"] = bytes([codec.VERSION + 1]) + table[b"A:acme"][1:]
     with pytest.raises(codec.StateTooNew, match=r"run the version that wrote it, or rebuild"):
-        codec.decode("acme", newer)
+        decoded("A:acme", table)
+
+
+def test_an_account_of_format_1_is_read_and_written_in_the_present_format():
+    old = {key.encode(): base64.b64decode(raw) for key, raw in FORMAT_1["accounts"].items()}
+    assert {raw[0] for raw in old.values()} == {codec_v1.VERSION}
+    anew = stored([(kind, message) for kind, message in FORMAT_1["events"]])
+    for name, raw in accounts(old).items():
+        state, packed = decoded(name, old)
+        assert (codec.next_due(raw), codec.applied_offset(raw)) == (state.next_due(), state.applied)
+        table = dict(packed.writes())
+        table[name.encode()] = codec.encode(state, packed)
+        migrated, fresh = (codec.read(name, "x", t[name.encode()], t.get) for t in (table, anew))
+        assert migrated.account == fresh.account
+        assert (migrated.checkpoint, migrated.horizon, migrated.silent) == (
+            fresh.checkpoint, fresh.horizon, fresh.silent,
+        )  # fmt: skip
+
+
+def test_a_missing_chunk_is_named():
+    table = stored(MANY)
+    gone = next(key for key in table if chunks.is_chunk(key) and key[1:2] == chunks.TOUCHES)
+    del table[gone]
+    with pytest.raises(chunks.StateDamaged, match=r"chunk 0 of b'S' of b'A:acme' is missing"):
+        codec.read("A:acme", "acme", table[b"A:acme"], table.get)
+
+
+def test_a_contact_that_a_correction_takes_away_is_gone_after_reading_back():
+    at = START + 5 * HOUR
+    table = stored([
+        touch(1, contact_id="anna"), touch(2, contact_id="ben"), touch(9, event_id="t2", occurred_at=at - HOUR),
+        touch(9, event_id="t2", occurred_at=START - HOUR, contact_id="carl"),
+    ])  # fmt: skip
+    assert decoded("A:acme", table)[0].account.contacts == {"anna", "carl"}
+
+
+def test_the_messages_answered_make_the_account_as_it_was():
+    events = [*MANY[:40], ("deals", {
+        "event_id": "d", "type": "deal_updated", "deal_id": "D", "account_id": "acme", "amount": "7",
+        "stage": "qualification", "occurred_at": START + 50 * HOUR,
+    })]  # fmt: skip
+    before, after = stored(events[:30]), stored(events)
+    _, packed = decoded("A:acme", after)
+    earlier = packed.earlier("acme", (30, 0))
+    assert isinstance(earlier, Account)
+    assert earlier == codec.read("A:acme", "acme", before[b"A:acme"], before.get).account

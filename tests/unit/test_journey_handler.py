@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from streams import codec
+from streams import chunks, codec
 from streams.agents.slice import ConfigChanged
 from streams.effects import Effects, Run
 from streams.journal import encode_tick
@@ -169,17 +169,13 @@ def test_the_trace_of_a_fact_goes_on_to_its_rows():
 
 def test_live_accounts_are_forgotten_beyond_the_limit_and_read_back_when_needed():
     owner = Owner(MemoryTable())
-    owner.service.journey.live_accounts = 1
+    owner.service.journey.live_touches = 6
     records = journal_of(touch(1, 0), touch(2, 1, account_id="globex"), touch(3, 2))
     for record in records:
         owner.handle([record])
-    assert len(owner.service.journey.slices[0].live) == 1
-    assert (
-        orjson.loads(owner.handle(journal_of(*[touch(n, n) for n in range(5)])[4:]).outputs[-1].value)[
-            "touches"
-        ]
-        == 3
-    )
+    assert list(owner.service.journey.slices[0].live) == [b"A:acme"]
+    (last,) = rows(owner.handle(journal_of(*[touch(n, n) for n in range(5)])[4:]), JOURNEYS)
+    assert last["touches"] == 3
 
 
 class Explosive(dict[str, float]):
@@ -245,19 +241,114 @@ def test_facts_that_were_answered_stay_when_their_account_is_quarantined():
     owner = fragile(MemoryTable())
     owner.service.journey.replay_window = 10
     effects = owner.handle(POISONED)
-    state, _ = codec.decode("acme", dict(effects.state)[b"A:acme"])
+    table = dict(effects.state)
+    state = codec.read("A:acme", "acme", table[b"A:acme"], table.get)
     assert [touch.touch_id for touch in state.account.touches] == ["native:t1"]
     assert codes(effects) == ["quarantined", "quarantined"]
     assert owner.service.journey.gauges()["accounts", "new"] == [2]
 
 
-def test_an_account_that_outgrows_its_record_is_quarantined(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(codec, "LARGEST", 400)
-    owner, letters = Owner(MemoryTable()), []
-    for record in journal_of(*[touch(number, number) for number in range(10)]):
-        letters += codes(owner.handle([record]))
-    assert set(letters) == {"quarantined"}
-    assert 0 < len(letters) < 10
+def test_an_account_whose_state_is_damaged_is_quarantined_and_its_neighbours_go_on():
+    table = MemoryTable()
+    Owner(table).handle(journal_of(*[touch(n, n) for n in range(20)], touch(20, 20, account_id="globex")))
+    del table.data[chunks.key_of(chunks.TOUCHES, 0, 0, b"A:acme")]
+    successor = Owner(table)
+    late, well = journal_of(touch(30, 2), touch(31, 31, account_id="globex"))
+    effects = successor.handle([late._replace(offset=30), well._replace(offset=31)])
+    assert codes(effects) == ["quarantined"]
+    assert successor.service.journey.slices[0].quarantined == {b"A:acme"}
+    assert [row["account_id"] for row in rows(effects, JOURNEYS)] == ["globex"]
+
+
+HOUR = 3_600_000
+
+
+def catching_up(table: MemoryTable) -> Owner:
+    """An owner for which everything of the tests is a backlog: the journal takes it a year later."""
+    owner = Owner(table)
+    owner.service.journey.catch_up_ms = HOUR
+    return owner
+
+
+def old(*messages: tuple[str, dict[str, Any]]) -> list[MemoryRecord]:
+    return [record._replace(timestamp=START + 365 * DAY) for record in journal_of(*messages)]
+
+
+BACKLOG = old(
+    patch(1, 1, stage="qualification", amount="100"), touch(1, 0), patch(2, 2, amount="200"), tick(1), tick(2),
+    tick(3),
+)  # fmt: skip
+
+
+def test_facts_of_a_backlog_are_answered_once_when_time_has_passed_them():
+    owner = catching_up(MemoryTable())
+    assert not owner.handle(BACKLOG[:3]).outputs
+    assert not owner.handle(BACKLOG[3:4]).outputs, "a fact of the second day has not been passed"
+    (row,) = rows(owner.handle(BACKLOG[4:5]), CREDITS)
+    assert (row["amount_minor"], row["touch_id"], row["cause"], row["version"]) == (
+        20_000,
+        "native:t1",
+        "timer",
+        4,
+    )
+    assert not owner.handle(BACKLOG[5:]).outputs
+
+
+@pytest.mark.parametrize("restart_after", [1, 2, 3, 4])
+def test_a_backlog_is_answered_the_same_by_a_new_owner(restart_after: int):
+    table = MemoryTable()
+    first = catching_up(table)
+    sent = [first.handle([record]) for record in BACKLOG[:restart_after]]
+    second = catching_up(table)
+    sent += [second.handle([record]) for record in BACKLOG[restart_after:]]
+    undisturbed = catching_up(MemoryTable())
+    wanted = [undisturbed.handle([record]) for record in BACKLOG]
+    assert [effects.outputs for effects in sent] == [effects.outputs for effects in wanted]
+
+
+def test_what_a_backlog_changes_of_earlier_answers_is_corrected_also_by_a_new_owner():
+    table = MemoryTable()
+    Owner(table).handle(AMOUNTS)
+    late = old(patch(4, 9, amount="300"), patch(5, 9, name="renamed"), tick(10))
+    records = [record._replace(offset=10 + record.offset) for record in late]
+    catching_up(table).handle(records[:1])
+    (row,) = rows(catching_up(table).handle(records[1:]), CREDITS)
+    assert (row["amount_minor"], row["version"]) == (30_000, 12)
+
+
+def test_a_fact_that_is_fresh_answers_what_waited_for_time_to_pass():
+    owner = catching_up(MemoryTable())
+    owner.handle(BACKLOG[:2])
+    (fresh,) = journal_of(touch(7, 100))
+    fresh = fresh._replace(offset=7, timestamp=START + 100 * DAY)
+    assert {row["touch_id"] for row in rows(owner.handle([fresh]), CREDITS)} == {"native:t1"}
+
+
+def test_a_fact_that_is_fresh_is_answered_before_one_of_a_backlog_that_comes_in_the_same_run():
+    owner = catching_up(MemoryTable())
+    fresh, waits = journal_of(patch(1, 1, stage="qualification", amount="100"), patch(2, 2, amount="200"))
+    effects = owner.handle([fresh, waits._replace(timestamp=START + 365 * DAY)])
+    assert [(row["amount_minor"], row["version"]) for row in rows(effects, CREDITS)] == [(10_000, 0)]
+
+
+def test_timers_of_an_account_that_waits_for_time_wait_with_it():
+    owner = catching_up(MemoryTable())
+    owner.handle(journal_of(touch(1, 0, type="demo_request"), touch(2, 1), touch(3, 2, type="meeting")))
+    waits, middle, passed = (
+        record._replace(offset=3 + record.offset) for record in old(touch(4, 90), tick(60), tick(91))
+    )
+    assert not owner.handle([waits, middle]).outputs
+    assert [row["kind"] for row in rows(owner.handle([passed]), ALERTS)] == ["cooled"]
+
+
+def test_rows_that_stay_as_they_were_are_not_sent_again():
+    owner = Owner(MemoryTable())
+    records = journal_of(
+        touch(1, 5), patch(1, 6, stage="qualification", amount="100"), touch(2, 1), patch(2, 6, name="renamed"),
+    )  # fmt: skip
+    owner.handle(records[:3])
+    effects = owner.handle(records[3:])
+    assert {output.topic for output in effects.outputs} <= {PROBABILITIES}
 
 
 def test_a_leap_in_time_fires_its_timers_in_bounded_steps_that_the_journal_carries_on(
