@@ -174,24 +174,17 @@ def _plan(
 ) -> Plan:
     """Settings and options together. ``only_given`` leaves the partition count open when nobody gave one."""
     from streams.kafka_client import client_options
-    from streams.settings import core_config
-    from streams.topics import declared_topics
+    from streams.settings import topic_declarations
 
     settings: Settings = settings_from(config, brokers)
     section = settings.topics
     if partitions is None and not (only_given and "partitions" not in section.model_fields_set):
         partitions = section.partitions
-    lookback_ms = core_config(settings).attribution.longest_lookback_ms
     return Plan(
         settings.kafka.brokers,
         settings.topic_prefix if prefix is None else prefix,
         partitions,
         section.replication_factor,
         client_options(settings.kafka),
-        declared_topics(
-            settings.worker.app_id,
-            sources=settings.source_names(),
-            lookback_ms=lookback_ms,
-            max_message_bytes=section.max_message_bytes,
-        ),
+        topic_declarations(settings),
     )

@@ -31,7 +31,9 @@ def worker(
 ) -> None:
     """Score events until SIGTERM or Ctrl-C. Run more of them to scale out.
 
-    Ends with 1 when something fails: a supervisor should start it again, nothing is lost.
+    Ends with 1 when something fails: a supervisor should start it again, nothing is lost. It also ends with 1 before
+    any work when its rows would be outranked by those on the topics (state.generation), and when a topic refuses
+    messages as large as a worker writes.
     """
     from streams.settings import warnings
 
@@ -53,11 +55,15 @@ def worker(
 
 async def _work(settings: object) -> int:
     from streams.settings import Settings
+    from streams.start_checks import start_checks
     from streams.web import CannotListen
     from streams.worker import build_worker, journal_partitions, run
 
     assert isinstance(settings, Settings)
-    made = build_worker(settings, await journal_partitions(settings))
+    partitions = await journal_partitions(settings)
+    for warning in await start_checks(settings):
+        typer.echo(f"Warning: {warning}", err=True)
+    made = build_worker(settings, partitions)
     host = settings.web.host
 
     def announce(port: int) -> None:

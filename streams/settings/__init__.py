@@ -7,6 +7,7 @@ from streams.settings.derived import (
     core_config,
     engine_settings,
     sources,
+    topic_declarations,
     warnings,
 )
 from streams.settings.load import CONFIG_VARIABLE, ConfigInvalid, Problem, load_settings
@@ -24,5 +25,6 @@ __all__ = [
     "engine_settings",
     "load_settings",
     "sources",
+    "topic_declarations",
     "warnings",
 ]

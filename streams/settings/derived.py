@@ -32,7 +32,7 @@ from streams.settings.kafka import KINDS
 from streams.settings.model import Settings
 from streams.settings.models import Attribution, Profile, Temperature
 from streams.settings.values import is_loopback, milliseconds
-from streams.topics import CHANGELOG_CONFIG
+from streams.topics import CHANGELOG_CONFIG, TopicDeclaration, declared_topics
 
 if TYPE_CHECKING:
     from streams.engine import EngineSettings
@@ -173,6 +173,16 @@ def context(settings: Settings) -> Callable[[int], Context]:
         return Context(now_ms, stages, exponents, currency, limit, largest)
 
     return at
+
+
+def topic_declarations(settings: Settings) -> list[TopicDeclaration]:
+    """Every topic of this installation."""
+    return declared_topics(
+        settings.worker.app_id,
+        sources=settings.source_names(),
+        lookback_ms=_attribution(settings.attribution).longest_lookback_ms,
+        max_message_bytes=settings.topics.max_message_bytes,
+    )
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
