@@ -139,6 +139,7 @@ async def _cluster(settings: Settings, progress: Progress) -> AsyncIterator[Clus
     )
     try:
         await consumer.start()
+        await asyncio.sleep(0)  # aiokafka's stop() fails on a task of its own that has never run
         yield Cluster(consumer, brokers, {topic.name: topic.partitions for topic in topics}, progress)
     except TimeoutError:
         raise BrokerUnreachable(brokers, f"no answer within {TIMEOUT_S:g} s") from None

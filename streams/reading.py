@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -121,6 +122,7 @@ async def _reader(
     )
     try:
         await consumer.start()
+        await asyncio.sleep(0)  # aiokafka's stop() fails on a task of its own that has never run
         partitions = [
             TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)
         ]

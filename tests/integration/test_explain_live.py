@@ -130,10 +130,16 @@ async def test_the_cluster_is_explained_as_the_files_are(broker: Broker, prefix:
             assert f"{prefix}{topic}" in done.stderr
 
 
-def test_a_cluster_without_our_topics_ends_with_1(embedded_broker: EmbeddedBroker) -> None:
-    done = headwater("account", "acme", "--brokers", embedded_broker.address)
+@pytest.mark.parametrize(
+    ("kind", "topic"), [("account", "headwater-journey-changelog"), ("deal", "pipeline-probabilities")]
+)
+def test_a_cluster_without_our_topics_ends_with_1_and_one_line(
+    embedded_broker: EmbeddedBroker, kind: str, topic: str
+) -> None:
+    done = headwater(kind, "acme", "--brokers", embedded_broker.address)
     assert done.returncode == FAILURE
-    assert "topic headwater-journey-changelog is not on" in done.stderr
+    assert done.stderr.startswith(f"Error: topic {topic} is not on {embedded_broker.address}: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("kind", ["account", "deal"])
