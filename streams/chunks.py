@@ -36,11 +36,10 @@ MOST_RECENT = 8
 """With more recent chunks an account is so busy that all its touches are kept read."""
 INBOUND, STRETCHED = 1, 2
 TEXTS = 13
+PLACES = range(1 << 8)
 TOUCH = Struct(f"<qQB{TEXTS}BH")
 """Instant, digest, flags, positions of texts, length of the event id that follows."""
 LAST_AT, LENGTH, ID_LENGTH = Struct("<q"), Struct("<I"), Struct("<H")
-SHORT = 255
-"""A text's length takes one byte below this, else this byte and four more."""
 
 Get = Callable[[bytes], bytes | None]
 
@@ -108,13 +107,16 @@ class JsonChunk:
 
 
 class TouchChunk:
-    """Messages of touches: a table of texts, then the rows that refer to it."""
+    """Messages of touches: a table of texts, then the rows that refer to it.
+
+    The table is a JSON array without its closing bracket, so that it can be added to.
+    """
 
     __slots__ = ("count", "greatest", "places", "rows", "texts")
 
     def __init__(self) -> None:
         self.places: dict[str, int] = {"": 0}
-        self.texts, self.rows = bytearray(b"\0"), bytearray()
+        self.texts, self.rows = bytearray(b'[""'), bytearray()
         self.count = self.greatest = 0
 
     def append(self, identity: str, message: Group[Touch]) -> None:
@@ -139,13 +141,8 @@ class TouchChunk:
         place = self.places.get(text)
         if place is None:
             place = self.places[text] = len(self.places)
-            raw = text.encode()
-            if len(raw) < SHORT:
-                self.texts.append(len(raw))
-            else:
-                self.texts.append(SHORT)
-                self.texts += LENGTH.pack(len(raw))
-            self.texts += raw
+            self.texts += b","
+            self.texts += orjson.dumps(text)
         return place
 
     def size(self) -> int:
@@ -163,7 +160,7 @@ class TouchChunk:
         texts, rows = split(raw)
         chunk.count, chunk.greatest = count, greatest
         chunk.texts, chunk.rows = bytearray(texts), bytearray(rows)
-        chunk.places = {text: place for place, text in enumerate(read_texts(texts))}
+        chunk.places = dict(zip(read_texts(texts), PLACES, strict=False))
         return chunk
 
 
@@ -176,15 +173,7 @@ def split(raw: bytes) -> tuple[bytes, bytes]:
 
 def read_texts(raw: bytes) -> list[str]:
     """The texts of a table."""
-    found, at, end = [], 0, len(raw)
-    while at < end:
-        length = raw[at]
-        at += 1
-        if length == SHORT:
-            (length,) = LENGTH.unpack_from(raw, at)
-            at += LENGTH.size
-        found.append(raw[at : at + length].decode())
-        at += length
+    found: list[str] = orjson.loads(raw + b"]")
     return found
 
 
@@ -330,7 +319,7 @@ class TouchLog(ChunkLog):
 class JsonLog(ChunkLog):
     """A list of JSON values; its open chunk is a record like the others, of which ``opened`` messages count."""
 
-    __slots__ = ("open",)
+    __slots__ = ("_open", "opened")
 
     def __init__(
         self,
@@ -343,44 +332,49 @@ class JsonLog(ChunkLog):
         opened: int = 0,
     ) -> None:
         super().__init__(kind, root, get, epoch, sealed, count)
-        self.open = JsonChunk()
-        if opened:
-            for item in self._items(sealed, opened):
-                self.open.append(orjson.dumps(item))
+        self.opened = opened
+        self._open: JsonChunk | None = None
+        """The open chunk, once something is added to it."""
 
     def append(self, value: object) -> None:
         """Add a message."""
-        self.open.append(orjson.dumps(value))
+        chunk = self._open
+        if chunk is None:
+            chunk = self._open = JsonChunk()
+            for item in self._items(self.sealed, self.opened):
+                chunk.append(orjson.dumps(item))
+        chunk.append(orjson.dumps(value))
         self.count += 1
-        self.write(self.open)
-        if self.full(self.open):
-            self.sealed += 1
-            self.open = JsonChunk()
+        self.write(chunk)
+        if self.full(chunk):
+            self.sealed, self.opened, self._open = self.sealed + 1, 0, JsonChunk()
+        else:
+            self.opened = chunk.count
 
     def restart(self, values: list[str]) -> None:
         """Replace everything."""
         self.epoch = (self.epoch + 1) % EPOCHS
         self.pending.clear()
-        self.sealed = self.count = 0
-        self.open = JsonChunk()
+        self.sealed = self.count = self.opened = 0
+        self._open = JsonChunk()
         for value in values:
             self.append(value)
 
     def items(self, limit: int | None = None) -> Iterator[Any]:
         """The first ``limit`` messages, or all."""
         left = self.count if limit is None else limit
-        for number in range(self.sealed):
-            if left <= 0:
-                return
-            found = self._items(number, min(left, self.read(number).count))
+        for number in range(self.sealed + 1):
+            found = self._items(
+                number, min(left, self.read(number).count if number < self.sealed else self.opened)
+            )
             left -= len(found)
             yield from found
-        for item in self.open.items[: max(left, 0)]:
-            yield orjson.loads(item)
 
     def _items(self, number: int, count: int) -> list[Any]:
+        if not count:
+            return []
         stored = self.read(number)
         if stored.count < count:
-            raise StateDamaged(f"chunk {number} of {self.kind!r} holds {stored.count} messages, not {count}")
+            raise StateDamaged(f"chunk {number} of {self.kind!r} of {self._root!r} lacks messages")
         found: list[Any] = orjson.loads(stored.body)
-        return found[:count]
+        return found if len(found) == count else found[:count]

@@ -152,8 +152,8 @@ def encode(state: State, packed: Packed) -> bytes:
         VERSION, flags, state.next_due(), state.applied, state.horizon,
         account.touch_count, account.latest, first.at if first else 0, last.at if last else 0,
         touches.count, touches.sealed, touches.recent_from(account.latest), touches.open.count, touches.open.greatest,
-        facts.epoch, facts.sealed, facts.count, facts.open.count,
-        contacts.epoch, contacts.sealed, contacts.count, contacts.open.count,
+        facts.epoch, facts.sealed, facts.count, facts.opened,
+        contacts.epoch, contacts.sealed, contacts.count, contacts.opened,
         *answered,
     )  # fmt: skip
     channels = [(touch.channel if touch else "").encode() for touch in (first, last)]
@@ -213,7 +213,7 @@ def decode(key: str, account_id: str, raw: bytes, get: Get) -> tuple[State, Pack
     if fact_messages:
         packed.restore_facts(account)
     if contact_messages:
-        packed.known_contacts = {str(contact) for contact in packed.contacts.items()}
+        packed.known_contacts = set(packed.contacts.items())
         account.contacts = set(packed.known_contacts)
     if touches:
         ends = [Touch(instant, "", "", True, channel) for instant, channel in
