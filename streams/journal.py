@@ -88,19 +88,44 @@ def encode_settle(as_of: int) -> bytes:
     return orjson.dumps({"k": "z", "w": as_of})
 
 
+class Unreadable(ValueError):
+    """A journal record that no version of headwater wrote."""
+
+
+class WrittenByNewer(ValueError):
+    """A journal record of a kind that this version does not know; to pass over it would lose what it says."""
+
+
 def decode(value: bytes) -> JournalRecord:
-    """Read a journal value. Raises ValueError or KeyError for what this version did not write."""
-    raw = orjson.loads(value)
-    kind = raw["k"]
-    if kind == "w":
-        return Tick(raw["w"])
-    if kind == "z":
-        return Settle(raw["w"])
-    identity, at = f"{raw['s']}:{raw['e']}", raw["a"]
-    if kind == "t":
-        touch = Touch(at, identity, *raw["t"])
-        return FactRecord("touchpoints", identity, Group(at, raw["d"], at, touch), raw["o"])
-    if kind == "f":
-        body = FactBody(raw["y"], raw["b"])
-        return FactRecord(raw["n"], identity, Group(at, raw["d"], at, body), raw["o"])
-    raise ValueError(f"unknown journal record kind {kind!r}: written by a newer version?")
+    """Read a journal value. Raises Unreadable, WrittenByNewer."""
+    try:
+        raw = orjson.loads(value)
+        kind = raw["k"]
+        if kind == "t":
+            identity, at = f"{raw['s']}:{raw['e']}", raw["a"]
+            touch = Touch(at, identity, *raw["t"])
+            return FactRecord("touchpoints", identity, Group(at, raw["d"], at, touch), raw["o"])
+        if kind == "f":
+            identity, at = f"{raw['s']}:{raw['e']}", raw["a"]
+            body = FactBody(raw["y"], raw["b"])
+            return FactRecord(raw["n"], identity, Group(at, raw["d"], at, body), raw["o"])
+        if kind == "w":
+            return Tick(int(raw["w"]))
+        if kind == "z":
+            return Settle(int(raw["w"]))
+    except (LookupError, TypeError, ValueError) as error:
+        raise Unreadable(f"not a record of the journal ({type(error).__name__}: {error})") from error
+    if not isinstance(kind, str):
+        raise Unreadable(f"not a record of the journal (its kind is {kind!r})")
+    raise WrittenByNewer(f"unknown journal record kind {kind!r}: run the version that wrote it")
+
+
+def account_key(key: bytes | None) -> bytes:
+    """The key of a fact's record. Raises Unreadable."""
+    if key is None or key[1:2] != b":":
+        raise Unreadable(f"the key {key!r} of a fact names no account")
+    try:
+        key.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"the key {key!r} of a fact is not UTF-8") from error
+    return key

@@ -29,7 +29,7 @@ from streams.agents.slice import PARTITION_KEY, Live, Slice, further, metric_key
 from streams.agents.totals import partial
 from streams.effects import Effects, Output, Record, Run, TableView
 from streams.faults import place_of
-from streams.journal import FactRecord, Settle, Tick, decode, encode_tick
+from streams.journal import FactRecord, Settle, Tick, Unreadable, account_key, decode, encode_tick
 from streams.topology import JOURNAL, SOURCES
 
 TIMERS_PER_TICK = 200
@@ -126,10 +126,15 @@ class JourneyRun:
         """Apply one journal record."""
         if record.value is None or record.offset <= self.part.applied:
             return
-        entry = decode(record.value)
+        try:
+            entry = decode(record.value)
+            key = account_key(record.key) if isinstance(entry, FactRecord) else b""
+        except Unreadable as error:
+            self.effects.outputs.append(self.rows.unreadable(self.run, record, error))
+            return
         if isinstance(entry, FactRecord):
-            if record.key is not None and entry.kind in SOURCES:  # spend waits for its agent
-                self._fact(record.key, entry, record)
+            if entry.kind in SOURCES:  # spend waits for its agent
+                self._fact(key, entry, record)
         elif isinstance(entry, Tick):
             self._settle_touched()
             self._tick(entry, record)

@@ -15,7 +15,7 @@ from schemas.errors import Rejected
 from streams.agents.ingest import dead_letter
 from streams.effects import Headers, Output, Record, Run
 from streams.journal import FactRecord
-from streams.topology import ALERTS, CREDITS, JOURNEYS, PROBABILITIES
+from streams.topology import ALERTS, CREDITS, JOURNAL, JOURNEYS, PROBABILITIES
 
 MOVES = 1024
 OFFSETS = 2**36
@@ -155,6 +155,11 @@ class RowWriter:
         )
         self.counts["dead_letters_total", entry.kind, "quarantined"] += 1
         return dead_letter(run, record, Rejected("quarantined", "", message))
+
+    def unreadable(self, run: Run, record: Record, error: ValueError) -> Output:
+        """The dead letter of a record that somebody else wrote into the journal."""
+        self.counts["dead_letters_total", JOURNAL, "decode_error"] += 1
+        return dead_letter(run, record, Rejected("decode_error", "", str(error)))
 
     def too_late(self, run: Run, record: Record, entry: FactRecord) -> Output:
         """The dead letter of a fact that state can no longer take (R06)."""

@@ -11,7 +11,7 @@ import pytest
 from streams import chunks, codec
 from streams.agents.slice import ConfigChanged
 from streams.effects import Effects, Run
-from streams.journal import encode_tick
+from streams.journal import WrittenByNewer, encode_tick
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryRecord
 from streams.service import Service, Timing
@@ -258,6 +258,30 @@ def test_an_account_whose_state_is_damaged_is_quarantined_and_its_neighbours_go_
     assert codes(effects) == ["quarantined"]
     assert successor.service.journey.slices[0].quarantined == {b"A:acme"}
     assert [row["account_id"] for row in rows(effects, JOURNEYS)] == ["globex"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (b"A:acme", b"not JSON"), (b"A:acme", b"[]"), (b"A:acme", b'{"k":"t","a":1}'), (b"A:acme", b"17"),
+        (b"A:acme", b'{"k":["t"]}'), (b"A:acme", b'{"k":"w","w":"x"}'), (None, POISONED[0].value),
+        (b"\0P", POISONED[0].value), (b"x", POISONED[0].value), (b"A:\xff", POISONED[0].value),
+    ],
+)  # fmt: skip
+def test_what_nobody_of_ours_wrote_into_the_journal_is_a_dead_letter_and_the_next_record_is_handled(
+    key, value
+):
+    strange = MemoryRecord(0, START, key, value)
+    (well,) = journal_of(touch(1, 1))
+    effects = Owner(MemoryTable()).handle([strange, well._replace(offset=1)])
+    assert codes(effects) == ["decode_error"]
+    assert [row["account_id"] for row in rows(effects, JOURNEYS)] == ["acme"]
+
+
+def test_a_record_of_a_kind_that_a_newer_version_writes_is_not_passed_over():
+    record = MemoryRecord(0, START, b"A:acme", b'{"k":"route"}')
+    with pytest.raises(WrittenByNewer, match="run the version that wrote it"):
+        Owner(MemoryTable()).handle([record])
 
 
 HOUR = 3_600_000
