@@ -16,6 +16,7 @@ from schemas.context import Context
 from schemas.errors import Rejected, shown
 from schemas.events import EVENTS, IDENTIFIERS, REQUIRED, EventType
 from schemas.fields import either, given
+from schemas.wording import wanted
 
 ORDER = (
     "invalid_timestamp", "future_timestamp", "no_identifier", "missing_field", "unknown_pipeline",
@@ -62,16 +63,17 @@ def _reasons(event_type: EventType, present: Mapping[str, Any], context: Context
     except ValidationError as error:
         # one field may have several errors, one for each type that it might have had
         for name, errors in groupby(error.errors(include_url=False), lambda each: str(each["loc"][0])):
-            kinds, texts = zip(*((each["type"], each["msg"]) for each in errors), strict=True)
+            each = list(errors)
+            kinds = [error["type"] for error in each]
             if kinds[0] == "missing":
                 yield _missing(name, f"{why} it")
             elif kinds[0] in ORDER:
-                yield Rejected(kinds[0], f"/{name}", f"{name} {shown(present[name])} {texts[0]}")
+                yield Rejected(kinds[0], f"/{name}", f"{name} {shown(present[name])} {each[0]['msg']}")
             else:
                 if TOO_LONG in kinds:  # that it might have been another type helps nobody
-                    texts = (texts[kinds.index(TOO_LONG)].removeprefix("String "),)
-                expected = " or ".join(text.removeprefix("Input ") for text in texts)
-                yield Rejected("invalid_field", f"/{name}", f"{name} is {shown(present[name])}: {expected}")
+                    each = [each[kinds.index(TOO_LONG)]]
+                reason = f"{name} is {shown(present[name])}: {wanted(each, 'should')}"
+                yield Rejected("invalid_field", f"/{name}", reason)
     if event_type.needs_any and present.keys().isdisjoint(IDENTIFIERS):
         yield Rejected(
             "no_identifier", "", f"nothing says whom it is about: send one of {either(IDENTIFIERS)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 CODES: Final = (
@@ -31,9 +32,9 @@ class Rejected(Exception):
 
 
 def shown(value: object) -> str:
-    """A value as error messages show it: its literal, cut to a readable length, on one line."""
+    """A value as error messages show it: as JSON, cut to a readable length, on one line."""
     try:
-        text = repr(value)
-    except (RecursionError, ValueError):
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError, TypeError):
         text = "nested too deep, or a number too long, to be shown"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -12,12 +13,27 @@ import yaml
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from streams.settings.model import NESTED, PREFIX, Environment, Settings, environment
+from schemas.errors import shown
+from schemas.wording import wanted
+from streams.settings.model import NESTED, PREFIX, Environment, Settings
 from streams.settings.models import STAGE_MILESTONE, Attribution, Pipeline
 
 CONFIG_VARIABLE = "HEADWATER_CONFIG"
+DEBUG_VARIABLE = "HEADWATER_DEBUG"
+NOT_SETTINGS = frozenset(
+    {
+        CONFIG_VARIABLE,
+        DEBUG_VARIABLE,
+        "HEADWATER_REQUIRE_KAFKA",
+        "HEADWATER_REQUIRE_PROMETHEUS",
+        "HEADWATER_KAFKA_CACHE",
+    }
+)
+"""Variables with our prefix that are no settings: of the command line, and of the tests."""
 SECRET = "**********"
-_LONGEST = 80
+_OF_SERVICE = re.compile(
+    r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
+)
 
 
 class Problem(NamedTuple):
@@ -31,8 +47,8 @@ class Problem(NamedTuple):
     """What is wrong and what to do about it."""
 
     def __str__(self) -> str:
-        shown = f" (given: {self.value})" if self.value else ""
-        return f"{self.path}: {self.message}{shown}" if self.path else self.message
+        given = f" (given: {self.value})" if self.value else ""
+        return f"{self.path}: {self.message}{given}" if self.path else self.message
 
 
 class ConfigInvalid(Exception):
@@ -105,11 +121,34 @@ def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 
 
 def _unknown_variables() -> Iterator[Problem]:
-    """Variables of sections that do not exist; unknown keys within a section are found by validation."""
-    for name in environment():
+    """Variables that set nothing; unknown keys within a section are found by validation."""
+    for name, value in os.environ.items():
+        if not name.upper().startswith(PREFIX) or name.upper() in NOT_SETTINGS or _by_kubernetes(name, value):
+            continue
         section = name[len(PREFIX) :].split(NESTED)[0].lower()
-        if section not in Settings.model_fields:
+        if section in Settings.model_fields:
+            continue
+        if NESTED in name:
             yield Problem(name, "", f"unknown section {section!r}{_guess(section, Settings.model_fields)}")
+        else:
+            yield Problem(name, "", f"sets nothing{_guess_variable(section)}")
+
+
+def _guess_variable(name: str) -> str:
+    """What may have been meant by a variable without a section."""
+    for section in Settings.model_fields:
+        key = name.removeprefix(f"{section}_")
+        if key != name and key in _siblings((section, key)):
+            return f": did you mean {PREFIX}{section.upper()}{NESTED}{key.upper()}?"
+    close = difflib.get_close_matches(name, list(Settings.model_fields), 1)
+    if close:
+        return f": did you mean {PREFIX}{close[0].upper()}?"
+    return f": variables are named {PREFIX}<SECTION>{NESTED}<KEY>"
+
+
+def _by_kubernetes(name: str, value: str) -> bool:
+    """Whether Kubernetes has set it: every pod is told of every service, one called headwater too."""
+    return _OF_SERVICE.search(name) is not None or (name.endswith("_PORT") and "://" in value)
 
 
 def _across_sections(content: Mapping[str, Any]) -> list[Problem]:
@@ -160,15 +199,11 @@ def _problem(error: ErrorDetails) -> Problem:
         return Problem(path, "", f"unknown key{_guess(str(error['loc'][-1]), _siblings(error['loc']))}")
     if kind == "missing":
         return Problem(path, "", "is required: add it")
-    message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    ours = "value_error", "assertion_error"
+    message = error["msg"].removeprefix("Value error, ") if kind in ours else wanted([error], "must")
     # a section as a whole would show its secrets
-    shown = "" if isinstance(given, dict | BaseModel) else SECRET if secret else _shown(given)
-    return Problem(path, shown, message)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    value = "" if isinstance(given, dict | BaseModel) else SECRET if secret else shown(given)
+    return Problem(path, value, message)
 
 
 def _guess(name: str, known: Any) -> str:

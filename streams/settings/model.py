@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,14 +100,3 @@ class Settings(BaseSettings):
     def effective(self) -> dict[str, Any]:
         """All settings as plain JSON values, secrets as stars."""
         return self.model_dump(mode="json")
-
-
-def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables that are meant as settings: name with a section and a key, or a setting beside the sections."""
-    variables = os.environ if given is None else given
-    names = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
-    return {
-        name: value
-        for name, value in variables.items()
-        if name.upper().startswith(PREFIX) and (NESTED in name or name.upper() in names)
-    }

@@ -56,7 +56,7 @@ def test_every_named_volume_and_secret_is_declared() -> None:
 def test_the_worker_listens_beyond_loopback_only_with_a_token_that_prometheus_sends() -> None:
     environment = SERVICES["worker"]["environment"]
     assert environment["HEADWATER_WEB__HOST"] == "0.0.0.0"
-    assert environment["HEADWATER_WEB__TOKEN"].startswith("${HEADWATER_WEB_TOKEN:?")
+    assert environment["HEADWATER_WEB__TOKEN"].startswith("${HEADWATER_WEB__TOKEN:?")
     (job,) = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
     assert job["authorization"]["credentials_file"] == "/run/secrets/web_token"
     assert SERVICES["prometheus"]["secrets"] == ["web_token"]

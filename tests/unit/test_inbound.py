@@ -286,7 +286,7 @@ def test_a_topic_that_is_no_source_is_refused_after_the_json_and_before_the_fiel
 def test_the_message_names_the_field_the_value_and_the_remedy() -> None:
     rejected = refusal("deals", raw({**DEAL, "stage": "nowhere"}))
     assert str(rejected) == (
-        "unknown_stage at /stage: stage 'nowhere' is not configured: "
+        'unknown_stage at /stage: stage "nowhere" is not configured: '
         "configure it, or use a stage of default or hubspot"
     )
 
@@ -513,7 +513,7 @@ def test_a_number_in_attributes_that_other_readers_cannot_take_is_refused(number
 
 def test_a_value_that_is_none_of_the_types_of_its_field_is_told_all_of_them() -> None:
     assert refusal("touchpoints", raw({**TOUCH, "email": [1]})).message == (
-        "email is [1]: should be a valid string or should be a valid integer"
+        "email is [1]: should be text or be a whole number"
     )
 
 

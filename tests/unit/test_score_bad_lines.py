@@ -54,7 +54,7 @@ BAD = [
     (deal(currency="EURO"), "unknown_currency", "/currency", "such as EUR"),
     (deal_worth(b"1e400"), "invalid_amount", "/amount", "such as 1200.50"),
     (deal(amount=-5), "invalid_amount", "/amount", "send major units"),
-    (view(team="it"), "invalid_field", "/team", "should be 'marketing' or 'sales'"),
+    (view(team="it"), "invalid_field", "/team", 'should be "marketing" or "sales"'),
     (view(title="ü" * 2_500_000), "too_large", "", "split it or raise max_message_bytes"),
 ]
 

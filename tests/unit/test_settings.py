@@ -140,7 +140,7 @@ def pipeline(name: str, stage: str) -> dict[str, Any]:
         ({"pipelines": [pipeline("p", "a|b")]}, "pipelines.0.stages.0.name", "must not hold |"),
         ({"pipelines": [pipeline("p", "a\0")]}, "pipelines.0.stages.0.name", "control characters"),
         ({"pipelines": [pipeline("p\x7f", "s")]}, "pipelines.0.name", "control characters"),
-        ({"topics": {"max_message_bytes": (3 << 20) + 1}}, "topics.max_message_bytes", "equal to 3145728"),
+        ({"topics": {"max_message_bytes": (3 << 20) + 1}}, "topics.max_message_bytes", "at most 3145728"),
         ({"kafka": {"security": {"sasl": {"mechanism": "PLAIN"}}}}, "kafka.security.sasl", "needs username"),
         ({"kafka": {"security": {"tls": {"cert_file": "/"}}}}, "kafka.security.tls.cert_file", "not a file"),
         ({"identity": {"hash_key": "short"}}, "identity.hash_key", "openssl"),
@@ -173,6 +173,68 @@ def test_unknown_sections_in_the_environment_are_refused(monkeypatch: pytest.Mon
     monkeypatch.setenv("HEADWATER_DEBUG", "1")
     with pytest.raises(ConfigInvalid, match="did you mean kafka"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("HEADWATER_WEB_PORT", "did you mean HEADWATER_WEB__PORT?"),
+        ("HEADWATER_TOPICPREFIX", "did you mean HEADWATER_TOPIC_PREFIX?"),
+        ("HEADWATER_NONSENSE", "variables are named HEADWATER_<SECTION>__<KEY>"),
+    ],
+)
+def test_a_variable_of_ours_that_sets_nothing_is_refused(
+    name: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "7000")
+    with pytest.raises(ConfigInvalid) as caught:
+        load_settings()
+    assert [str(problem) for problem in caught.value.problems] == [f"{name}: sets nothing: {hint}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEADWATER_REQUIRE_KAFKA", "1"),
+        ("HEADWATER_DEBUG", "1"),
+        ("HEADWATER_PORT", "tcp://10.0.0.1:6066"),
+        ("HEADWATER_WEB_PORT", "tcp://10.0.0.1:6066"),
+        ("HEADWATER_SERVICE_HOST", "10.0.0.1"),
+        ("HEADWATER_SERVICE_PORT_METRICS", "6066"),
+        ("HEADWATER_PORT_6066_TCP_ADDR", "10.0.0.1"),
+    ],
+)
+def test_variables_of_the_command_line_the_tests_and_kubernetes_are_left_alone(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert load_settings().web.port == 6066
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"temperature": None}, "temperature: must be a section of keys and values (given: null)"),
+        ({"temperature": [1]}, "temperature: must be a section of keys and values (given: [1])"),
+        ({"pipelines": True}, "pipelines: must be a list (given: true)"),
+        ({"pipelines": []}, "pipelines: must be 1 or more entries long (given: [])"),
+        ({"topic_prefix": True}, "topic_prefix: must be text (given: true)"),
+        ({"web": {"port": "x"}}, 'web.port: must be a whole number (given: "x")'),
+        ({"web": {"port": 1.5}}, "web.port: must be a whole number (given: 1.5)"),
+        ({"web": {"host": ""}}, 'web.host: must be 1 or more characters long (given: "")'),
+        ({"worker": {"data_dir": None}}, "worker.data_dir: must be a path (given: null)"),
+        ({"worker": {"source_idle_s": "soon"}}, 'worker.source_idle_s: must be a number (given: "soon")'),
+        ({"kafka": {"security": {"tls": {"enabled": "maybe"}}}},
+         'kafka.security.tls.enabled: must be true or false (given: "maybe")'),
+        ({"attribution": {"exclude_types": "chat"}}, 'attribution.exclude_types: must be a list (given: "chat")'),
+    ],
+)  # fmt: skip
+def test_problems_are_worded_as_the_file_is(content: dict[str, Any], text: str, tmp_path: Path) -> None:
+    file = tmp_path / "headwater.yaml"
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigInvalid) as caught:
+        load_settings(file)
+    assert [str(problem) for problem in caught.value.problems] == [text]
 
 
 def test_text_that_is_no_json_is_listed_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
