@@ -30,6 +30,8 @@ TOUCH = Struct("<BBBq")
 NUMBER = Struct("<I")
 MARK = Struct("<q")
 CUT_BYTES = 2_048
+FEW = 128
+"""Searching so many hashes takes as long as a set does."""
 
 # Part of the stored format: append only.
 CHANNELS = (
@@ -56,11 +58,12 @@ class Account:
     """Live state.
 
     ``log`` holds the kept touches in stored form, oldest at ``first``, the open segment from ``open`` on. ``marks``
-    holds eight bytes per kept touch, a hash of its id, to find duplicates; it is derived and never stored.
+    holds eight bytes per kept touch, a hash of its id, to find duplicates, and with more than FEW of them ``known`` the
+    same as a set; both are derived and never stored.
     """
 
     __slots__ = (
-        "at_ms", "counts", "energy", "first", "kept", "last", "log", "marks", "open", "sealed", "shares", "touches",
+        "at_ms", "counts", "energy", "first", "kept", "known", "last", "log", "marks", "open", "sealed", "shares", "touches",
         "unanswered",
     )  # fmt: skip
 
@@ -68,6 +71,7 @@ class Account:
         self.energy, self.at_ms, self.unanswered, self.touches, self.kept, self.last = 0.0, 0, 0, 0, 0, 0
         self.counts = [0] * 16
         self.log, self.marks = bytearray(), bytearray()
+        self.known: set[bytes] | None = None
         self.first = self.open = 0
         self.sealed: list[tuple[int, int, bytes]] = []
         """Segments since the last dump: number, end in the log, header as it was then."""
@@ -94,6 +98,10 @@ class Account:
 
     def _holds(self, mark: bytes) -> bool:
         marks = self.marks
+        if self.kept > FEW:
+            if self.known is None:
+                self.known = {bytes(marks[at : at + 8]) for at in range(0, len(marks), 8)}
+            return mark in self.known
         at = marks.find(mark)
         while at >= 0 and at & 7:
             at = marks.find(mark, at + 1)
@@ -105,6 +113,8 @@ class Account:
         log += TOUCH.pack(len(touch_id), channel, code, ms)
         log += touch_id
         self.marks += mark
+        if self.known is not None:
+            self.known.add(mark)
         counts[channel] += 1
         before, self.last = self.last, channel
         if self.kept < KEEP:
@@ -128,6 +138,8 @@ class Account:
         gone = log[first + 1]
         counts[gone] -= 1
         self.first = first = first + TOUCH.size + log[first]
+        if self.known is not None:
+            self.known.discard(bytes(self.marks[:8]))
         del self.marks[:8]
         shares = self.shares
         if KEEP < 3 or shares is None:
