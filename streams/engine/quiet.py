@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,8 @@ class Quiet(logging.Filter):
         """Whether the line may pass; the first one after others were left out says how many."""
         if record.levelno < logging.WARNING:
             return True
+        if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+            return False  # the end of a task that was told to end
         now, kind = monotonic(), kind_of(record)
         self.last[record.name] = Said(now, record.getMessage())
         if record.name == TIMERS or (self.away and kind == TROUBLE):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+from typing import Any
 
 from streams.engine.app import EngineApp
 from streams.engine.errors import EngineError
@@ -14,6 +16,8 @@ from streams.engine.fastpath import tune_interpreter
 log = logging.getLogger(__name__)
 
 CRASHED = 1
+ABANDON_ROUNDS = 6
+ABANDON_ROUND_S = 0.5
 
 
 def run_worker(app: EngineApp) -> int:
@@ -29,7 +33,7 @@ async def serve(app: EngineApp, stop: asyncio.Event | None = None) -> int:
 
 
 async def _serve(app: EngineApp, stop: asyncio.Event) -> int:
-    loop = asyncio.get_running_loop()
+    loop, others = asyncio.get_running_loop(), asyncio.all_tasks()
     app.loop = loop
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -41,7 +45,10 @@ async def _serve(app: EngineApp, stop: asyncio.Event) -> int:
         if running.done():
             clean = False
             _explain(running.exception() or app.crash_reason)
-        return 0 if await _stop(app, running) and clean and app.crash_reason is None else CRASHED
+        stopped = await _stop(app, running)
+        if not stopped:
+            await _abandon(others)
+        return 0 if stopped and clean and app.crash_reason is None else CRASHED
     finally:
         stopping.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,6 +79,21 @@ async def _stop(app: EngineApp, running: asyncio.Task[None]) -> bool:
         )
         return False
     return True
+
+
+async def _abandon(others: set[asyncio.Task[Any]]) -> None:
+    """End every task but ``others``. Some of Faust's and aiokafka's go on after one cancellation."""
+    for _ in range(ABANDON_ROUNDS):
+        left = asyncio.all_tasks() - others - {asyncio.current_task()}
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=ABANDON_ROUND_S)
+    names = sorted({str(task.get_coro()) for task in left})
+    log.critical("these do not end, so the process is ended: %s", ", ".join(names))
+    logging.shutdown()
+    os._exit(CRASHED)
 
 
 def _explain(error: BaseException | None) -> None:

@@ -70,7 +70,19 @@ class LiveWorker:
         assert self.process is not None
         process, self.process = self.process, None
         process.send_signal(number)
-        return process.wait(deadline_s)
+        try:
+            return process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def ended(self, deadline_s: float = 30.0) -> int:
+        """Wait until it ends by itself; returns the exit code."""
+        assert self.process is not None
+        code = self.process.wait(deadline_s)
+        self.process = None
+        return code
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -234,8 +246,7 @@ class Live:
         """Wait until this process of the worker has sent credit rows."""
         end = time.monotonic() + deadline_s
         while time.monotonic() < end:
-            found = await asyncio.to_thread(worker.metrics) or {}
-            if sum(v for k, v in found.items() if k[0] == "headwater_credits_emitted_total") > 0:
+            if await asyncio.to_thread(worker.total, "headwater_credits_emitted_total") > 0:
                 return
             assert worker.process is not None and worker.process.poll() is None, worker.said()[-4000:]
             await asyncio.sleep(0.05)
@@ -289,6 +300,14 @@ class Live:
                 for tp, records in (await reader.getmany(timeout_ms=200)).items():
                     found[tp] += records
             return [record for tp in tps for record in found[tp]]
+
+    async def count(self, topic: str) -> int:
+        """Offsets that a topic has come to, all partitions together."""
+        from aiokafka import TopicPartition
+
+        async with consumer(self.broker) as reader:
+            tps = [TopicPartition(self.prefix + topic, p) for p in range(self.partitions)]
+            return sum((await reader.end_offsets(tps)).values())
 
     async def by_version(self) -> dict[str, dict[str, Mapping[str, Any]]]:
         """What a sink holds that keeps the highest version per key."""
