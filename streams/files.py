@@ -38,6 +38,8 @@ PARQUET_ROWS = 1_024
 _GZIP, _PARQUET, _BOM = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
 _HEADER_SIGN = "event_id"
 """The column that every CSV file of events has, and no JSON begins with."""
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""As some spreadsheets write tables, and in words."""
 
 Reader: TypeAlias = "io.BufferedReader[io.RawIOBase]"
 
@@ -153,10 +155,22 @@ def _is_csv(file: str, stream: Reader, form: str) -> bool:
     if form != NATIVE:
         return False
     first = stream.peek(4096)[:4096].removeprefix(_BOM).split(b"\n", 1)[0].decode("utf-8", "replace")
+    if first.lstrip().startswith("{"):
+        return False
     try:
-        return not first.lstrip().startswith("{") and _HEADER_SIGN in next(csv.reader([first]), [])
+        cells = next(csv.reader([first]), [])
     except csv.Error:  # a lone carriage return, for example: no header of a table
         return False
+    return _HEADER_SIGN in cells or _separator(cells) is not None
+
+
+def _separator(header: list[str]) -> str | None:
+    """What separates the columns of a table that is not separated by commas, or None."""
+    for sign in OTHER_SEPARATORS:
+        names = [name.strip().strip('"') for name in ",".join(header).split(sign)]
+        if _HEADER_SIGN in names and len(names) > 1:
+            return sign
+    return None
 
 
 def _ndjson(file: str, stream: Reader, default: str | None, form: str, max_bytes: int) -> Iterator[Line]:
@@ -226,6 +240,12 @@ def _csv(file: str, stream: Reader, default: str | None, max_bytes: int) -> Iter
             if rejected is not None:
                 raise FileUnreadable(f"{file} has no readable header row: {rejected.message}")
             header = [cell.strip() for cell in cells]
+            separator = None if _HEADER_SIGN in header else _separator(header)
+            if separator is not None:
+                raise FileUnreadable(
+                    f"the columns of {file} are separated by {OTHER_SEPARATORS[separator]}: CSV separates them by "
+                    "commas (RFC 4180); export it so, and quote cells that hold a comma"
+                )
             continue
         problem = rejected or _too_wide(cells, header)
         if problem is not None:
@@ -322,7 +342,13 @@ def _parquet(file: str, stream: Reader, default: str | None, max_bytes: int) -> 
     with _seekable(stream) as content:
         try:
             table = pq.ParquetFile(content)
-            columns = [name for name in table.schema_arrow.names if name in FIELDS or name == TOPIC]
+            names = table.schema_arrow.names
+            columns = [name for name in names if name in FIELDS or name == TOPIC]
+            if not columns:
+                raise FileUnreadable(
+                    f"no column of {file} is a field of an event (it has {', '.join(names[:8]) or 'none'}): name "
+                    "them event_id, type, occurred_at and so on, as in schemas/jsonschema"
+                )
             number = 0
             for batch in table.iter_batches(PARQUET_ROWS, columns=columns):
                 for row in _plain_times(batch).to_pylist(maps_as_pydicts="lossy"):

@@ -57,6 +57,8 @@ class Summary:
     duplicates: int = 0
     bots: int = 0
     after_as_of: int = 0
+    no_account: int = 0
+    """Facts about deals and leads that say nothing of their account."""
     dead_letters: int = 0
     quarantined: int = 0
     """Accounts without answers since their facts made the computation fail."""
@@ -170,6 +172,7 @@ class Scorer:
         self.summary.duplicates = totals["duplicate"]
         self.summary.bots = totals["bot"]
         self.summary.after_as_of = totals["after_as_of"]
+        self.summary.no_account = totals["no_account"]
         slices = self.service.journey.slices.values()
         self.summary.quarantined = sum(len(part.quarantined) for part in slices)
 

@@ -20,7 +20,7 @@ from schemas.errors import Rejected
 from schemas.formats import Decoder, decoder_of
 from streams.clock import now_ms
 from streams.files import STDIN, Line, dead_letter, dump, kind_of, read_lines
-from streams.keys import message_key
+from streams.keys import message_key, names_no_account
 from streams.settings import Settings, sources
 from streams.topics import BrokerUnreachable
 
@@ -55,6 +55,8 @@ class Outgoing(NamedTuple):
     topic: str = ""
     key: bytes | None = None
     rejected: Rejected | None = None
+    no_account: int = 0
+    """Facts about deals and leads in it that say nothing of their account."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,8 @@ class Report:
     sent: int = 0
     skipped: int = 0
     """Acknowledged in an earlier run."""
+    no_account: int = 0
+    """Facts about deals and leads, sent, that say nothing of their account."""
     refused: Counter[str] = field(default_factory=Counter)
     """Code -> lines."""
 
@@ -96,7 +100,8 @@ def outgoing(
             yield Outgoing(line, rejected=rejected)
             continue
         key = message_key(events[0][1]) if events else ""
-        yield Outgoing(line, goal.topic, key.encode() or None)
+        apart = sum(names_no_account(kind, event) for kind, event in events)
+        yield Outgoing(line, goal.topic, key.encode() or None, no_account=apart)
 
 
 def default_kind(file: str, given: str | None, goals: Mapping[str, Target]) -> str | None:
@@ -147,17 +152,16 @@ class State:
 
 
 class DeadLetters:
-    """A file of refused lines (R13), made when the first one comes."""
+    """A file of refused lines (R13), made when the first one comes; what earlier runs refused stays in it."""
 
-    def __init__(self, path: Path, *, resumed: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._mode = "ab" if resumed else "wb"
         self._file: IO[bytes] | None = None
 
     def write(self, line: Line, rejected: Rejected) -> None:
         """Add a line, and have it reach the file at once: what the state calls done is there."""
         if self._file is None:
-            self._file = self.path.open(self._mode)
+            self._file = self.path.open("ab")
         row = dead_letter(line.kind or "", line.file, line.number, line.raw, rejected)
         self._file.write(dump(row) + b"\n")
         self._file.flush()
@@ -201,6 +205,7 @@ class Sender:
             sending = self.producer.send(item.topic, item.line.message, item.key)
             future = await self._answer(item, sending)
             self.report.sent += 1
+            self.report.no_account += item.no_account
         self._open.append((item, future))
         while self._open and (len(self._open) >= IN_FLIGHT or self._first_is_answered()):
             await self._settle()
@@ -301,7 +306,8 @@ def report_row(report: Report, dead_letters: Path, seconds: float) -> dict[str, 
     """What a run did, as plain values."""
     refused = sum(report.refused.values())
     return {
-        "lines": report.lines, "sent": report.sent, "skipped": report.skipped, "refused": refused,
+        "lines": report.lines, "sent": report.sent, "skipped": report.skipped,
+        "no_account": report.no_account, "refused": refused,
         "codes": dict(sorted(report.refused.items())), "dead_letters": str(dead_letters) if refused else None,
         "seconds": round(seconds, 3),
     }  # fmt: skip

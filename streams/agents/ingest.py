@@ -19,6 +19,7 @@ from streams.agents import coordinator
 from streams.effects import Effects, Headers, Output, Record, Run, StatelessHandler, TableView
 from streams.faults import place_of
 from streams.journal import encode_fact, encode_touch
+from streams.keys import names_no_account
 from streams.topology import DEAD_LETTERS, JOURNAL
 
 Decode = Callable[[Record, int], Sequence[tuple[str, Mapping[str, Any]]]]
@@ -109,6 +110,8 @@ class IngestHandler(StatelessHandler):
             elif kind == "touchpoints" and "user_agent" in event and self.tables.is_bot(event["user_agent"]):
                 yield Answer(at, event_type, "bot")
             else:
+                if names_no_account(kind, event):
+                    self._count(run.topic, event_type, "no_account")
                 yield Answer(at, event_type, "ok", self._journal_record(kind, event, record))
 
     def _journal_record(self, kind: str, event: Mapping[str, Any], record: Record) -> Output:

@@ -45,7 +45,7 @@ def list_(
     code: Annotated[str | None, typer.Option(help="Only this code, letter by letter.")] = None,
     file: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Read a dead-letters.ndjson instead of the topic."),
+        typer.Option(help="Read a dead-letters.ndjson instead of the topic."),
     ] = None,
     config: ConfigOption = None,
     brokers: BrokersOption = None,

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import BrokersOption, ConfigOption, JsonOption, settings_from
+from streams.cli.options import (
+    BrokersOption,
+    ConfigOption,
+    JsonOption,
+    check_input,
+    check_readable,
+    settings_from,
+)
 from streams.cli.output import print_json, progress
 
 if TYPE_CHECKING:
@@ -149,16 +156,12 @@ def _check_models(names: list[str] | None, config: CoreConfig) -> None:
 def _from_files(
     subject: Subject, settings: Settings, config: CoreConfig, files: list[str], form: str, topic: str | None
 ) -> Answer:
-    from schemas.formats import FORMATS
     from streams.clock import now_ms
     from streams.compose import offline_service
     from streams.explain_files import answer
-    from streams.topology import SOURCES
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"one of {', '.join(FORMATS)}", param_hint="--format")
-    if topic is not None and topic not in SOURCES:
-        raise typer.BadParameter(f"one of {', '.join(SOURCES)}", param_hint="--topic")
+    check_input(form, topic)
+    check_readable(files)
     lines = _lines(files, form, topic, settings.topics.max_message_bytes)
     return answer(subject, offline_service(settings, now_ms(), form), lines, files, config)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.exits import InvalidInput
-from streams.cli.options import ConfigOption, JsonOption, settings_from
+from streams.cli.options import ConfigOption, JsonOption, check_input, check_readable, settings_from
 from streams.cli.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -50,17 +50,15 @@ def score(
     Lines are taken in the order of the files. A file's name begins with its topic (touchpoints, leads, deals), or
     each line says its topic. Lines that cannot be used go to dead-letters.ndjson and the exit code is 3.
     """
-    from schemas.formats import FORMATS
-    from streams.topology import SOURCES
+    from streams.keys import no_account_warning
 
     instant = _instant(as_of)
-    if form not in FORMATS:
-        raise typer.BadParameter(f"one of {', '.join(FORMATS)}", param_hint="--format")
-    if topic is not None and topic not in SOURCES:
-        raise typer.BadParameter(f"one of {', '.join(SOURCES)}", param_hint="--topic")
+    check_input(form, topic)
     settings = settings_from(config)
     summary, seconds = _run(settings, files, out, instant, final, form, topic)
     _print(summary, seconds, out, json_output)
+    if summary.no_account:
+        typer.echo(f"Warning: {no_account_warning(summary.no_account)}", err=True)
     if summary.quarantined:
         raise InvalidInput(
             f"{summary.quarantined} accounts have no complete answers, since their facts made the computation fail: "
@@ -94,9 +92,7 @@ def _run(
     from streams.score import Scorer
 
     began = perf_counter()
-    for file in files:
-        if file != "-":  # before the outputs of an earlier run are overwritten
-            Path(file).open("rb").close()
+    check_readable(files)  # before the outputs of an earlier run are overwritten
     scorer = Scorer(offline_service(settings, now_ms(), form, as_of), out, final=final)
     sizes = [Path(file).stat().st_size for file in files if file != "-" and Path(file).exists()]
     try:
@@ -114,9 +110,8 @@ def _run(
 
 def _print(summary: Summary, seconds: float, out: Path, json_output: bool) -> None:
     if json_output:
-        counts = {
-            name: getattr(summary, name) for name in ("lines", "facts", "duplicates", "bots", "after_as_of")
-        }
+        names = ("lines", "facts", "duplicates", "bots", "after_as_of", "no_account")
+        counts = {name: getattr(summary, name) for name in names}
         print_json({
             **counts,
             "dead_letters": summary.dead_letters,
@@ -133,6 +128,7 @@ def _print(summary: Summary, seconds: float, out: Path, json_output: bool) -> No
         ("duplicates", summary.duplicates),
         ("bots", summary.bots),
         ("after --as-of", summary.after_as_of),
+        *([("without account_id", summary.no_account)] if summary.no_account else []),
         ("dead letters", summary.dead_letters),
         *([("quarantined accounts", summary.quarantined)] if summary.quarantined else []),
         *((f"  {code}", count) for code, count in sorted(summary.codes.items())),

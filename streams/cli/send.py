@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.exits import Failure, InvalidInput
-from streams.cli.options import BrokersOption, ConfigOption, JsonOption, settings_from
+from streams.cli.options import (
+    BrokersOption,
+    ConfigOption,
+    JsonOption,
+    check_input,
+    check_readable,
+    settings_from,
+)
 from streams.cli.output import Advance, print_json, progress, quiet_clients
 
 if TYPE_CHECKING:
@@ -46,7 +53,7 @@ def send(
         Path | None,
         typer.Option(dir_okay=False, help="Remember here what is acknowledged, and go on from there."),
     ] = None,
-    dead_letters: Annotated[Path, typer.Option(dir_okay=False, help="Where refused lines go.")] = Path(
+    dead_letters: Annotated[Path, typer.Option(dir_okay=False, help="Where refused lines are added.")] = Path(
         "dead-letters.ndjson"
     ),
     config: ConfigOption = None,
@@ -55,20 +62,18 @@ def send(
 ) -> None:
     """Send lines to the source topics, each as it stands; rows of CSV and Parquet become native messages.
 
-    Every line is checked first. What cannot be used is written to a file, the rest is sent, and the exit code
-    is 3. A file's name begins with its topic (touchpoints, leads, deals), or each line says its topic.
+    Every line is checked first. What cannot be used is added to a file, behind what earlier runs refused; the rest
+    is sent, and the exit code is 3. A file's name begins with its topic (touchpoints, leads, deals), or each line
+    says its topic.
     """
-    from schemas.formats import FORMATS
+    from streams.keys import no_account_warning
     from streams.sending import report_row, resumable
-    from streams.topology import SOURCES
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"one of {', '.join(FORMATS)}", param_hint="--format")
-    if topic is not None and topic not in SOURCES:
-        raise typer.BadParameter(f"one of {', '.join(SOURCES)}", param_hint="--topic")
+    check_input(form, topic)
     if state is not None and not resumable(files):
         raise typer.BadParameter("standard input cannot be resumed", param_hint="--state")
     settings = settings_from(config, brokers)
+    check_readable(files)
     quiet_clients()
     began = perf_counter()
     sizes = [Path(file).stat().st_size for file in files if file != "-" and Path(file).exists()]
@@ -80,6 +85,8 @@ def send(
     else:
         skipped = f", {report.skipped} were sent before" if report.skipped else ""
         typer.echo(f"{report.sent} of {report.lines} lines sent in {row['seconds']:.1f} s{skipped}")
+    if report.no_account:
+        typer.echo(f"Warning: {no_account_warning(report.no_account)}", err=True)
     if row["refused"]:
         codes = ", ".join(f"{code} {count}" for code, count in row["codes"].items())
         raise InvalidInput(
@@ -112,7 +119,7 @@ async def _send(
     )
     await producer.start()
     try:
-        with DeadLetters(dead_letters, resumed=bool(remembered.files)) as letters:
+        with DeadLetters(dead_letters) as letters:
             sender = Sender(producer, settings.kafka.brokers, remembered, letters, rate)
             return await send_files(
                 files, sender, goals, context(settings),

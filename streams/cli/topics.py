@@ -176,6 +176,7 @@ def _plan(
     from streams.kafka_client import client_options
     from streams.settings import topic_declarations
 
+    _check_prefix(prefix)
     settings: Settings = settings_from(config, brokers)
     section = settings.topics
     if partitions is None and not (only_given and "partitions" not in section.model_fields_set):
@@ -188,3 +189,14 @@ def _plan(
         client_options(settings.kafka),
         topic_declarations(settings),
     )
+
+
+def _check_prefix(prefix: str | None) -> None:
+    from pydantic import TypeAdapter, ValidationError
+
+    from streams.settings.values import TopicPrefix
+
+    try:
+        TypeAdapter(TopicPrefix).validate_python(prefix or "")
+    except ValidationError:
+        raise typer.BadParameter("at most 40 of A-Z a-z 0-9 . _ -", param_hint="--prefix") from None

@@ -185,7 +185,7 @@ async def test_a_broker_that_falls_silent_ends_the_send_and_what_was_acknowledge
     producer = AIOKafkaProducer(bootstrap_servers=embedded_broker.address, enable_idempotence=True)
     await producer.start()
     try:
-        with DeadLetters(tmp_path / "letters", resumed=False) as letters:
+        with DeadLetters(tmp_path / "letters") as letters:
             state = State(path)
             state.begin(str(file))
             sender = Sender(producer, embedded_broker.address, state, letters, patience_s=2)

@@ -188,6 +188,32 @@ def test_a_csv_record_over_the_limit_is_too_large(tmp_path: Path) -> None:
     assert codes(lines) == ["too_large", None]
 
 
+@pytest.mark.parametrize(("sign", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+@pytest.mark.parametrize("name", ["touchpoints.csv", "touchpoints", "touchpoints.csv.gz"])
+def test_columns_separated_by_something_else_are_refused_with_a_hint(
+    tmp_path: Path, name: str, sign: str, word: str
+) -> None:
+    header, row = (
+        ["event_id", "type", "occurred_at", "title"],
+        ["e1", "page_view", "1767225600000", "one, two"],
+    )
+    content = f"{sign.join(header)}\n{sign.join(row)}\n".encode()
+    with pytest.raises(FileUnreadable, match=f"are separated by {word}: CSV separates them by commas"):
+        lines_of(tmp_path, name, gzip.compress(content) if name.endswith("gz") else content)
+
+
+def test_a_column_name_may_hold_a_semicolon(tmp_path: Path) -> None:
+    (line,) = lines_of(tmp_path, "touchpoints.csv", "event_id,type,a;b\ne1,page_view,x\n")
+    assert line.fields == {"event_id": "e1", "type": "page_view"}
+
+
+def test_parquet_without_a_column_of_ours_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "touchpoints.parquet"
+    pq.write_table(pa.table({"id": [1], "when": ["now"]}), path)
+    with pytest.raises(FileUnreadable, match=r"no column of .* is a field of an event \(it has id, when\)"):
+        list(read_lines(str(path)))
+
+
 def test_csv_is_known_by_its_header_where_no_name_says_so(tmp_path: Path) -> None:
     (line,) = lines_of(tmp_path, "stdin", "event_id,topic\ne1,leads\n")
     assert (line.kind, line.fields) == ("leads", {"event_id": "e1"})

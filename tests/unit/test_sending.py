@@ -108,23 +108,30 @@ def test_without_a_state_nothing_is_remembered_or_written(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize(("resumed", "rows"), [(False, 1), (True, 2)])
-def test_dead_letters_of_an_earlier_run_are_kept_when_resuming_only(
-    tmp_path: Path, resumed: bool, rows: int
-) -> None:
+def test_dead_letters_are_added_behind_those_of_earlier_runs(tmp_path: Path) -> None:
     path = tmp_path / "dead-letters.ndjson"
     path.write_text('{"code":"earlier"}\n')
     (item,) = looked_at(Settings(), written(tmp_path, "leads.ndjson", "{"))
     assert item.rejected is not None
-    with DeadLetters(path, resumed=resumed) as letters:
+    with DeadLetters(path) as letters:
         letters.write(item.line, item.rejected)
-    found = [json.loads(line) for line in path.read_text().splitlines()]
-    assert len(found) == rows
-    assert (found[-1]["code"], found[-1]["topic"], found[-1]["line"]) == ("invalid_json", "leads", 1)
+    earlier, found = [json.loads(line) for line in path.read_text().splitlines()]
+    assert earlier == {"code": "earlier"}
+    assert (found["code"], found["topic"], found["line"]) == ("invalid_json", "leads", 1)
+
+
+def test_facts_about_deals_and_leads_that_name_no_account_are_counted(tmp_path: Path) -> None:
+    refund = {**VIEW, "type": "refund", "deal_id": "D1", "amount": "5", "currency": "EUR"}
+    deals = written(tmp_path, "deals.ndjson", refund, {**refund, "account_id": "acme"})
+    lead = {**VIEW, "type": "lead_created", "lead_id": "L1"}
+    leads = written(tmp_path, "leads.ndjson", lead, {**VIEW, "type": "contact_identified"})
+    assert [item.no_account for item in looked_at(Settings(), deals)] == [1, 0]
+    assert [item.no_account for item in looked_at(Settings(), leads)] == [1, 0]
+    assert [item.no_account for item in looked_at(Settings(), written(tmp_path, "touchpoints", VIEW))] == [0]
 
 
 def test_no_dead_letters_make_no_file(tmp_path: Path) -> None:
-    with DeadLetters(tmp_path / "dead-letters.ndjson", resumed=False):
+    with DeadLetters(tmp_path / "dead-letters.ndjson"):
         pass
     assert list(tmp_path.iterdir()) == []
 

@@ -135,7 +135,7 @@ def pipeline(name: str, stage: str) -> dict[str, Any]:
         ({"topics": {"deals": ["touchpoints"]}}, "topics", "named twice"),
         ({"topics": {"deals": ["journal"]}}, "topics.deals.0.name", "of our own"),
         ({"topics": {"deals": [{"name": "d", "track_events": {}}]}}, "topics.deals.0", "format segment"),
-        ({"pipelines": []}, "pipelines", "at least 1"),
+        ({"pipelines": []}, "pipelines", "1 or more"),
         ({"pipelines": [pipeline("a|b", "s")]}, "pipelines.0.name", "must not hold |"),
         ({"pipelines": [pipeline("p", "a|b")]}, "pipelines.0.stages.0.name", "must not hold |"),
         ({"pipelines": [pipeline("p", "a\0")]}, "pipelines.0.stages.0.name", "control characters"),
