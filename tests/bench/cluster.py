@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from itertools import islice
+from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import TopicPartition as Assigned
 
 from streams.partitioning import partition_of
 from streams.topics import TopicDeclaration, create_topics, list_topics
 from tests.bench.figures import BenchError
-from tests.bench.loops import Message, write
 
 PARTITIONS = 4
 KEPT = {"retention.ms": "-1"}
-READ_S = 60.0
-BATCH_BYTES = 512 << 10
+LOAD_STALL_S = 60.0
+"""Longest time without any progress in filling or reading a topic."""
+CHUNK = 5_000
+
+
+class Found(NamedTuple):
+    """A record that was read."""
+
+    partition: int
+    key: bytes | None
+    value: bytes | None
 
 
 class Watcher:
-    """Reads without belonging to a group. For one step: a client asks for ever for topics that it once knew."""
+    """Asks for ends without belonging to a group. For one step: a client asks for ever for topics it once knew."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -33,22 +44,6 @@ class Watcher:
         tps = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
         found = await self._consumer.end_offsets(tps)
         return tuple(found[tp] for tp in tps)
-
-    async def read(self, topic: str) -> list[Any]:
-        """Every record, partition by partition in order. Raises BenchError when that takes too long."""
-        reader = self._consumer
-        tps = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
-        ends = dict(zip(tps, await self.ends(topic), strict=True))
-        reader.assign(tps)
-        await reader.seek_to_beginning(*tps)
-        found: dict[TopicPartition, list[Any]] = {tp: [] for tp in tps}
-        deadline = time.monotonic() + READ_S
-        while any([await reader.position(tp) < ends[tp] for tp in tps]):
-            if time.monotonic() > deadline:
-                raise BenchError(f"{topic} could not be read in {READ_S:.0f} s")
-            for tp, records in (await reader.getmany(timeout_ms=200)).items():
-                found[tp] += records
-        return [record for tp in tps for record in found[tp]]
 
 
 class Cluster:
@@ -60,15 +55,13 @@ class Cluster:
     @asynccontextmanager
     async def watcher(self) -> AsyncIterator[Watcher]:
         """A watcher for the time of the block."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.broker,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            check_crcs=False,
-            max_partition_fetch_bytes=4 << 20,
-        )
-        async with consumer:
+        async with AIOKafkaConsumer(bootstrap_servers=self.broker, enable_auto_commit=False) as consumer:
             yield Watcher(consumer)
+
+    async def ends(self, topic: str) -> tuple[int, ...]:
+        """End offset of each partition."""
+        async with self.watcher() as watcher:
+            return await watcher.ends(topic)
 
     async def create(self, *names: str, config: Mapping[str, str] = KEPT) -> None:
         """Make topics of ``PARTITIONS`` partitions."""
@@ -86,16 +79,75 @@ class Cluster:
             await admin.close()
 
     async def load(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:
-        """Append (key, value) records, each to the partition of its key; returns how many."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.broker, acks="all", max_batch_size=BATCH_BYTES, max_request_size=4 << 20
-        )
-        messages = [Message(topic, partition_of(key, PARTITIONS), key, value) for key, value in records]
-        async with producer:
-            await asyncio.gather(*await write(producer, messages))
-        return len(messages)
+        """Append (key, value) records, each to the partition of its key; returns how many. Raises BenchError."""
+        return await asyncio.to_thread(_load, self.broker, topic, records)
 
-    async def read(self, topic: str) -> list[Any]:
-        """Every record, partition by partition in order. Raises BenchError when that takes too long."""
-        async with self.watcher() as watcher:
-            return await watcher.read(topic)
+    async def read(self, topic: str) -> list[Found]:
+        """Every record, partition by partition in order. Raises BenchError when nothing comes for long."""
+        return await asyncio.to_thread(_read, self.broker, topic, await self.ends(topic))
+
+
+def client(broker: str, **options: str | float | bool) -> dict[str, str | float | bool]:
+    """Options of a client that says nothing by itself."""
+    named = {name.replace("_", "."): value for name, value in options.items()}
+    return {"bootstrap.servers": broker, "log_level": 0, **named}
+
+
+def _load(broker: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:
+    producer = Producer(
+        client(broker, acks="all", linger_ms=5, batch_size=512 << 10, batch_num_messages=10_000)
+        | {"queue.buffering.max.messages": 200_000, "enable.idempotence": True}
+    )
+    loaded, rest = 0, iter(records)
+    while chunk := list(islice(rest, CHUNK)):
+        deadline = time.monotonic() + LOAD_STALL_S
+        while len(producer) > 20 * CHUNK:
+            producer.poll(0.05)
+            if time.monotonic() > deadline:
+                raise BenchError(f"{topic} takes no records")
+        for key, value in chunk:
+            producer.produce(topic, value, key, partition_of(key, PARTITIONS))
+        loaded += len(chunk)
+    if producer.flush(LOAD_STALL_S):
+        raise BenchError(f"{topic} takes no records")
+    return loaded
+
+
+def _read(broker: str, topic: str, ends: Sequence[int]) -> list[Found]:
+    found: list[list[Found]] = [[] for _ in ends]
+    for record, offset in _until(broker, topic, ends):
+        if offset < ends[record.partition]:
+            found[record.partition].append(record)
+    return [record for records in found for record in records]
+
+
+def _until(broker: str, topic: str, ends: Sequence[int]) -> Iterator[tuple[Found, int]]:
+    """Records with their offsets, until every partition has been read to its end."""
+    consumer = Consumer(
+        client(broker, group_id="bench-reader", enable_auto_commit=False, enable_partition_eof=True)
+        | {"fetch.max.bytes": 32 << 20, "max.partition.fetch.bytes": 4 << 20, "check.crcs": False}
+    )
+    left = {partition for partition, end in enumerate(ends) if end}
+    consumer.assign([Assigned(topic, partition, 0) for partition in sorted(left)])
+    heard = time.monotonic()
+    try:
+        while left:
+            for message in consumer.consume(CHUNK, 0.2):
+                heard = time.monotonic()
+                partition, offset, error = message.partition(), message.offset(), message.error()
+                if error is not None and error.fatal():
+                    raise KafkaException(error)
+                if partition is None or offset is None:
+                    continue  # a passing trouble of the connection
+                if error is None:
+                    yield Found(partition, _raw(message.key()), _raw(message.value())), offset
+                if offset >= ends[partition] - 1:
+                    left.discard(partition)
+            if time.monotonic() - heard > LOAD_STALL_S:
+                raise BenchError(f"{topic} could not be read to its end")
+    finally:
+        consumer.close()
+
+
+def _raw(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

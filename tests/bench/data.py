@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, count, groupby
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
+T = TypeVar("T")
 ZIPF = 0.8
 """In the journey job the account of rank n is met in proportion to n to the power of minus this."""
+ACCOUNT = "acc"
 P_DUPLICATE = 0.01
 DUPLICATE_OF_LAST = 20
 """A duplicate repeats one of so many events before it."""
@@ -70,7 +72,7 @@ class Draw:
 
     def account(self) -> str:
         """An account; with an exponent above 0 the first ones most often."""
-        return f"acc-{self._index(self._accounts):06}"
+        return f"{ACCOUNT}-{self._index(self._accounts):06}"
 
     def kind(self) -> str:
         """A touch type."""
@@ -85,9 +87,9 @@ class Draw:
         return int(self.unit() * limit)
 
 
-def touches(seed: int, events: int, accounts: int) -> Iterator[Touch]:
+def touches(seed: int, events: int, accounts: int, exponent: float = ZIPF) -> Iterator[Touch]:
     """Input of the journey job: about 290 bytes each, up to a minute out of order, one in a hundred repeated."""
-    draw = Draw(seed, accounts, ZIPF)
+    draw = Draw(seed, accounts, exponent)
     sent: list[Touch] = []
     step = SPAN_MS / events
     for number in range(events):
@@ -116,6 +118,17 @@ def _job_event(draw: Draw, number: int, account: str, at: int) -> dict[str, Any]
     }
 
 
+def steady_touches(seed: int, accounts: int, at_ms: Callable[[int], int]) -> Iterator[Touch]:
+    """Input of the journey job without end: in order, never twice, every account as often as any other.
+
+    ``at_ms`` gives the event time (epoch ms) of the touch with that number.
+    """
+    draw = Draw(seed, accounts, 0.0)
+    for number in count():
+        account = draw.account()
+        yield Touch(account.encode(), orjson.dumps(_job_event(draw, number, account, at_ms(number))))
+
+
 def visits(seed: int, accounts: int, at_ms: Callable[[int], int]) -> Iterator[Touch]:
     """Touchpoints for the product, without end: in order, never twice, every account as often as any other, channels
     still to be classified.
@@ -123,24 +136,46 @@ def visits(seed: int, accounts: int, at_ms: Callable[[int], int]) -> Iterator[To
     ``at_ms`` gives the event time (epoch ms) of the touch with that number.
     """
     draw = Draw(seed, accounts, 0.0)
-    number = 0
-    while True:
-        account = draw.account()
-        referrer, query = VISITS[draw.below(len(VISITS))]
-        event = {
-            "event_id": f"visit-{seed}-{number:09}",
-            "type": draw.kind(),
-            "occurred_at": at_ms(number),
-            "account_id": account,
-            "anonymous_id": f"visitor-{account}",
-            "url": f"https://www.example.com/{PAGES[draw.below(len(PAGES))]}{query}",
-            "referrer": referrer,
-            "user_agent": BROWSERS[draw.below(len(BROWSERS))],
-        }
-        yield Touch(account.encode(), orjson.dumps(event))
-        number += 1
+    for number in count():
+        yield _visit(draw, f"visit-{seed}-{number:09}", draw.account(), at_ms(number))
 
 
-def spread_over_span(events: int) -> Callable[[int], int]:
-    """Event times that rise evenly over ``SPAN_MS`` up to ``END_MS``."""
-    return lambda number: END_MS - SPAN_MS + SPAN_MS * number // events
+def histories(
+    seed: int, accounts: int, depth: int, at_ms: Callable[[int], int], name: str = ACCOUNT
+) -> Iterator[Touch]:
+    """As ``visits``, but each account has exactly ``depth`` touches, which come one after another."""
+    draw = Draw(seed, 1, 0.0)
+    for number in range(accounts * depth):
+        account = f"{name}-{number // depth:06}"
+        yield _visit(draw, f"history-{name}-{seed}-{number:09}", account, at_ms(number))
+
+
+def _visit(draw: Draw, event_id: str, account: str, at: int) -> Touch:
+    referrer, query = VISITS[draw.below(len(VISITS))]
+    event = {
+        "event_id": event_id,
+        "type": draw.kind(),
+        "occurred_at": at,
+        "account_id": account,
+        "anonymous_id": f"visitor-{account}",
+        "url": f"https://www.example.com/{PAGES[draw.below(len(PAGES))]}{query}",
+        "referrer": referrer,
+        "user_agent": BROWSERS[draw.below(len(BROWSERS))],
+    }
+    return Touch(account.encode(), orjson.dumps(event))
+
+
+def evenly(events: int, begin_ms: int, end_ms: int) -> Callable[[int], int]:
+    """Event times that rise evenly from ``begin_ms`` to ``end_ms``."""
+    return lambda number: begin_ms + (end_ms - begin_ms) * number // events
+
+
+def shuffled_within(hours: Iterable[tuple[int, T]], seed: int) -> Iterator[T]:
+    """(hour, item) in order of their hours, the items of an hour in any order."""
+    unit = Random(seed).random
+    for _, group in groupby(hours, key=lambda pair: pair[0]):
+        items = [item for _, item in group]
+        for last in range(len(items) - 1, 0, -1):
+            other = int(unit() * (last + 1))
+            items[last], items[other] = items[other], items[last]
+        yield from items

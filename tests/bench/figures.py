@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -33,6 +33,14 @@ class Throughput:
     per_second: float
     cpu_us: float
     """Microseconds of the process tree per event."""
+    rss_mb: float = 0.0
+    """Most resident memory of the process tree, megabytes (10^6 bytes)."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.line}: {self.per_second:,.0f} events/s, {self.cpu_us:.1f} us of CPU per event, "
+            f"{self.rss_mb:.0f} MB"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +52,51 @@ class Latency:
     """Events that were sent per second, measured."""
     p50_ms: float
     p99_ms: float
+    p999_ms: float
     own_p50_ms: float | None = None
     """From the entry's own histogram over the same time."""
     own_p99_ms: float | None = None
 
+    def __str__(self) -> str:
+        own = "" if self.own_p99_ms is None else f", p99 by itself {self.own_p99_ms:.1f} ms"
+        return (
+            f"{self.line}: p50 {self.p50_ms:.1f}, p99 {self.p99_ms:.1f}, p99.9 {self.p999_ms:.1f} ms "
+            f"at {self.per_second:,.0f} events/s{own}"
+        )
 
-def second_half(
-    line: str, events: int, samples: Sequence[Sample], progress: Callable[[Sequence[int]], float]
+
+def rate_of(
+    line: str,
+    events: int,
+    samples: Sequence[Sample],
+    progress: Callable[[Sequence[int]], float],
+    *,
+    after: float = 0.5,
+    rss_mb: float = 0.0,
 ) -> Throughput:
-    """Rate between the first look that shows half of the outputs and the first that shows them all.
+    """Rate between the first look that shows ``after`` of the outputs and the first that shows them all.
 
-    The first half is warm-up for everybody. ``progress`` turns end offsets into the share of the work that is
-    visible, 0 to 1. When the second half came between two looks, the earlier one begins it. Raises BenchError when
+    What comes before is warm-up for everybody. ``progress`` turns end offsets into the share of the work that is
+    visible, 0 to 1. When all the rest came between two looks, the earlier one begins it. Raises BenchError when
     the outputs were never all visible.
     """
     done_by = [progress(sample.ends) for sample in samples]
     if not samples or done_by[-1] < 1.0:
         raise BenchError(f"{done_by[-1] if samples else 0:.1%} of the outputs came in time")
     last = next(n for n, done in enumerate(done_by) if done >= 1.0)
-    first = min(next(n for n, done in enumerate(done_by) if done >= 0.5), last - 1)
+    first = min(next(n for n, done in enumerate(done_by) if done >= after), last - 1)
     if first < 0:
         raise BenchError("the outputs were all there at the first look")
-    half, whole = samples[first], samples[last]
-    done = events * (progress(whole.ends) - progress(half.ends))
-    return Throughput(line, events, done / (whole.at_s - half.at_s), (whole.cpu_s - half.cpu_s) / done * 1e6)
+    begin, whole = samples[first], samples[last]
+    done = events * (done_by[last] - done_by[first])
+    seconds, cpu_s = whole.at_s - begin.at_s, whole.cpu_s - begin.cpu_s
+    return Throughput(line, events, done / seconds, cpu_s / done * 1e6, rss_mb)
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """The value that a share ``q`` of all does not exceed (nearest rank). ``values`` must not be empty."""
+    """The value that a share ``q`` of all does not exceed (nearest rank). Raises BenchError without values."""
+    if not values:
+        raise BenchError("nothing was measured")
     ordered = sorted(values)
     return ordered[min(int(q * len(ordered)), len(ordered) - 1)]
 
@@ -92,6 +117,17 @@ def bucket_quantile(buckets: Mapping[float, float], q: float) -> float:
                 return below
             return below + (bound - below) * (q * total - before) / (reached - before)
     raise AssertionError("cumulative counts end with their total")
+
+
+def resumed(instants: Iterable[int], since: int, until: int) -> int:
+    """When the longest silence within a span ended; instants rise, and the span's beginning counts as one.
+
+    Raises BenchError when nothing came within the span.
+    """
+    within = [since, *(at for at in instants if since < at <= until)]
+    if len(within) < 2:
+        raise BenchError("nothing came any more")
+    return max(pairwise(within), key=lambda pair: pair[1] - pair[0])[1]
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:

@@ -1,19 +1,20 @@
 """The journey job, one hop: a touch in, the account's row out. Every entry of the first part does exactly this.
 
-State of an account: its last ``KEEP`` distinct touches in order of arrival, an energy that decays, the outbound
+State of an account: its last ``keep`` distinct touches in order of arrival, an energy that decays, the outbound
 touches since the last answer, and how many touches there were. A touch whose id is among the kept ones is a
 duplicate: nothing changes and the row is sent again, marked.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from math import isclose
 from typing import Any
 
 import orjson
 
-KEEP = 50
+KEEP = int(os.environ.get("BENCH_KEEP", "50"))
 HALF_LIFE_MS = 14 * 86_400_000
 EDGE, BETWEEN = 0.4, 0.2
 """Position-based shares: first and last touch, and all others together."""
@@ -37,11 +38,11 @@ def new_state() -> State:
     }  # fmt: skip
 
 
-def fold(state: State, event: Mapping[str, Any]) -> Row:
+def fold(state: State, event: Mapping[str, Any], keep: int = KEEP) -> Row:
     """Take a touch into ``state``, in place; returns the row it causes."""
     duplicate = event["event_id"] in state["ids"]
     if not duplicate:
-        _append(state, event)
+        _append(state, event, keep)
         _decay_and_add(state, WEIGHTS[event["type"]], event["occurred_at"])
         state["unanswered"] = state["unanswered"] + 1 if event["type"] in OUTBOUND else 0
         state["touches"] += 1
@@ -61,7 +62,7 @@ def fold(state: State, event: Mapping[str, Any]) -> Row:
     }
 
 
-def _append(state: State, event: Mapping[str, Any]) -> None:
+def _append(state: State, event: Mapping[str, Any], keep: int) -> None:
     ids, channels, per_channel = state["ids"], state["channels"], state["per_channel"]
     channel = event["channel"]
     ids.append(event["event_id"])
@@ -69,7 +70,7 @@ def _append(state: State, event: Mapping[str, Any]) -> None:
     channels.append(channel)
     state["kinds"].append(event["type"])
     per_channel[channel] = per_channel.get(channel, 0) + 1
-    if len(ids) > KEEP:
+    if len(ids) > keep:
         oldest = channels[0]
         for column in (ids, state["times"], channels, state["kinds"]):
             del column[0]
@@ -100,7 +101,7 @@ def _shares(channels: list[str], per_channel: Mapping[str, int]) -> dict[str, fl
     return shares
 
 
-def reference(records: Iterable[tuple[bytes, bytes]]) -> dict[str, Row]:
+def reference(records: Iterable[tuple[bytes, bytes]], keep: int = KEEP) -> dict[str, Row]:
     """Account -> the last row that a correct entry sends for these (key, value) records."""
     states: dict[bytes, State] = {}
     rows: dict[str, Row] = {}
@@ -108,7 +109,7 @@ def reference(records: Iterable[tuple[bytes, bytes]]) -> dict[str, Row]:
         state = states.get(key)
         if state is None:
             state = states[key] = new_state()
-        rows[key.decode()] = fold(state, orjson.loads(value))
+        rows[key.decode()] = fold(state, orjson.loads(value), keep)
     return rows
 
 

@@ -18,18 +18,21 @@ from tests.bench.figures import BenchError, Sample
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_S = 0.05
 CHILDREN_S = 1.0
-"""How often the tree is asked for new processes: finding them reads the whole process table."""
+"""How often the tree is asked for new processes and its memory: that reads the whole process table."""
 SAID = 1_500
+MB = 1e6
 
 
 class Tree:
-    """CPU time of a process and its descendants."""
+    """CPU time and memory of a process and its descendants."""
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
         self._members: list[psutil.Process] = [self._root]
         self._used: dict[int, float] = {}
         self._asked = 0.0
+        self.rss_mb = 0.0
+        """Most resident memory at once so far, as seen in the looks."""
 
     def cpu_s(self) -> float:
         """User and system time so far, that of ended members included as last seen."""
@@ -39,6 +42,7 @@ class Tree:
                 self._members = [self._root, *self._root.children(recursive=True)]
             except psutil.NoSuchProcess:
                 self._members = []
+            self.rss_mb = max(self.rss_mb, sum(map(resident, self._members)) / MB)
         for member in self._members:
             try:
                 times = member.cpu_times()
@@ -46,6 +50,14 @@ class Tree:
                 continue
             self._used[member.pid] = times.user + times.system
         return sum(self._used.values())
+
+
+def resident(process: psutil.Process) -> int:
+    """Bytes in memory; 0 of a process that has ended."""
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
 
 
 class Program:
@@ -91,22 +103,24 @@ async def running(
 
 async def watch(
     cluster: Cluster,
-    topic: str,
+    topics: str | Sequence[str],
     tree: Tree,
     check: Callable[[], None],
     finished: Callable[[Sequence[Sample]], bool],
     deadline_s: float,
 ) -> list[Sample]:
-    """Look every ``LOOK_S`` at the end of ``topic`` until ``finished``, or ``deadline_s`` seconds have passed.
+    """Look every ``LOOK_S`` at the ends of the topics until ``finished``, or ``deadline_s`` seconds have passed.
 
-    Looks at which nothing had changed are left out. ``check`` raises when the entry has ended.
+    The ends of several topics stand one behind the other. Looks at which nothing had changed are left out.
+    ``check`` raises when the entry has ended.
     """
     samples: list[Sample] = []
+    names = [topics] if isinstance(topics, str) else topics
     deadline = time.monotonic() + deadline_s
     async with cluster.watcher() as watcher:
         while time.monotonic() < deadline:
             check()
-            ends = await watcher.ends(topic)
+            ends = tuple([end for name in names for end in await watcher.ends(name)])
             if not samples or ends != samples[-1].ends:
                 samples.append(Sample(time.monotonic(), ends, tree.cpu_s()))
             if finished(samples):

@@ -39,17 +39,18 @@ class Journey:
         """One row for each touch, the changed accounts as state."""
         accounts, partition, topic = self.accounts[run.partition], run.partition, self.output
         effects = Effects()
-        outputs, dirty = effects.outputs, {}
+        outputs = effects.outputs
+        dirty: dict[bytes, Account] = {}
         loads, dumps = orjson.loads, orjson.dumps
         for record in run.records:
-            key = record.key
+            key = record.key or b""
             account = dirty.get(key)
             if account is None:
                 account = accounts.get(key)
                 if account is None:
                     account = accounts[key] = load(table.get, key)
                 dirty[key] = account
-            outputs.append(Output(topic, key, dumps(account.apply(loads(record.value))), (), partition))
+            outputs.append(Output(topic, key, dumps(account.apply(loads(record.value or b""))), (), partition))
         for key, account in dirty.items():
             account.dump(key, effects.state)
         return effects
@@ -57,6 +58,10 @@ class Journey:
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
         """Nothing is due by the clock."""
         return None
+
+    def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
+        """The last record counts."""
+        return True
 
 
 def main() -> int:
