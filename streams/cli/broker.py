@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -34,17 +35,35 @@ def broker(
     """Run a Kafka-speaking broker for development until Ctrl-C.
 
     It listens on loopback only and keeps records in memory, in a folder of its own unless --data-dir is given.
+
+    [bold]Limits.[/bold] Everything stays in memory and nothing is compacted: restart it when it grows. A consumer
+    that was killed stays in its group for ever, and its partitions stand still: run one worker at a time, end it
+    with Ctrl-C or SIGTERM, and restart the broker after a kill -9. Records older than a topic's retention vanish at
+    once: [bold]topics create --keep-for-ever[/bold]. In production use Apache Kafka.
     """
-    from streams.embedded import EmbeddedBroker
+    from streams.embedded import BrokerNotReadyError, EmbeddedBroker
 
     server = EmbeddedBroker()
-    server.start(port=port, data_dir=data_dir)
+    try:
+        server.start(port=port, data_dir=data_dir)
+    except BrokerNotReadyError:
+        if not _taken(port):
+            raise
+        raise Failure(
+            f"port {port} of this machine is taken: --port N takes another, --port 0 any free one"
+        ) from None
     signal.signal(signal.SIGTERM, _interrupt)
     if json_output:
         print_json_line({"brokers": server.address, "pid": server.pid, "log": str(server.log_file)})
     else:
         typer.echo(f"{server.address}\nCtrl-C stops it.")
     _serve(server)
+
+
+def _taken(port: int) -> bool:
+    """Whether another program listens on a loopback port."""
+    with socket.socket() as probe:
+        return port != 0 and probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _serve(server: EmbeddedBroker) -> None:

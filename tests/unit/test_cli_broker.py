@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -38,11 +39,23 @@ def test_it_serves_until_it_is_asked_to_stop_and_says_what_it_is(number: signal.
         live_brokers(host, int(port))
 
 
-def test_it_fails_with_the_servers_words_when_the_port_is_taken() -> None:
-    with EmbeddedBroker() as other, running("--port", other.address.rsplit(":")[1]) as process:
-        out, err = process.communicate(timeout=20)
+def test_a_port_that_is_taken_is_said_so_with_our_own_options() -> None:
+    with EmbeddedBroker() as other:
+        other_port = other.address.rsplit(":")[1]
+        with running("--port", other_port) as process:
+            out, err = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert out == "" and "the broker ended while starting" in err
+    assert out == ""
+    assert err == (
+        f"Error: port {other_port} of this machine is taken: --port N takes another, --port 0 any free one\n"
+    )
+
+
+def test_it_fails_with_the_servers_words_when_it_cannot_start(tmp_path: Path) -> None:
+    (tmp_path / "broker.log").mkdir()
+    with running("--port", "0", "--data-dir", str(tmp_path)) as process:
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 1 and out == "" and "broker.log" in err
 
 
 def test_it_fails_when_the_server_ends_by_itself() -> None:
