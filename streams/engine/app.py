@@ -256,7 +256,8 @@ class EngineApp(faust.App):
     def health(self) -> Health:
         """State of the worker now."""
         consumer, producer = self._consumer, self._producer
-        if consumer is None or producer is None or not producer.started:
+        up = len(self._clients()) == 2 and producer is not None and producer.started
+        if not up or consumer is None or producer is None:
             return Health(False, False, False, 0.0, 0.0)
         oldest = producer.oldest_batch_s()
         assigned: dict[str, list[int]] = {}
