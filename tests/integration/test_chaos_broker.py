@@ -24,7 +24,7 @@ from tests.integration.proxy import Proxy
 
 pytestmark = pytest.mark.kafka
 
-EVENTS = 40_000 if SOAK else 3_000
+EVENTS = 40_000 if SOAK else 2_500
 PER_S = 400.0
 PAUSED_S = 10.0
 UNREADY_S = 9.0
@@ -115,7 +115,7 @@ async def test_a_network_that_is_slow_narrow_broken_and_away_costs_nothing(
 async def test_sigterm_while_no_broker_answers_ends_a_worker_within_its_deadline(
     kafka_broker: LocalKafka, prefix: str, tmp_path: Path
 ) -> None:
-    records = traffic(seed=43, events=2_000)
+    records = traffic(seed=43, events=1_200)
     wanted, end = expected(records)
     async with (
         Proxy(kafka_broker.proxied, kafka_broker.behind_proxy) as proxy,
@@ -154,6 +154,22 @@ async def test_a_batch_that_its_topic_refuses_ends_the_worker_before_the_commit(
         worker.start()
         await product.until_done(end, DONE_S)
         await audit(product, wanted)
+
+
+@pytest.mark.skipif(not SOAK, reason="a node of its own: long version only")
+async def test_a_broker_with_room_for_one_request_is_slow_and_costs_nothing(
+    kafka_broker: LocalKafka, prefix: str, tmp_path: Path
+) -> None:
+    records = traffic(seed=45, events=EVENTS)
+    wanted, end = expected(records)
+    narrow = {"queued.max.requests": "1", "num.io.threads": "1", "num.network.threads": "1"}
+    with LocalKafka(tmp_path / "node", settings=narrow) as node:
+        async with installed(live(node, prefix, tmp_path)) as product:
+            first, second = product.worker().start(), product.worker().start()
+            await product.until_ready(first, second)
+            await product.send(records)
+            await product.until_done(end, DONE_S)
+            print("repeated rows:", (await audit(product, wanted)).repeated)
 
 
 async def more(product: Live, rows: int, deadline_s: float = 40.0) -> None:

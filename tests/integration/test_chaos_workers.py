@@ -19,7 +19,7 @@ from tests.integration.proxy import Proxy
 
 pytestmark = pytest.mark.kafka
 
-EVENTS = 40_000 if SOAK else 4_000
+EVENTS = 40_000 if SOAK else 3_000
 PER_S = 400.0
 FROZEN_S = 40.0 if SOAK else 12.0
 """Twice the session timeout at least."""
@@ -122,14 +122,14 @@ async def test_workers_join_and_leave_under_load(
 async def test_sigterm_in_the_middle_of_a_rebalance_ends_a_worker_cleanly(
     kafka_broker: LocalKafka, prefix: str, tmp_path: Path
 ) -> None:
-    records = traffic(seed=34, events=2_000)
+    records = traffic(seed=34, events=1_500)
     wanted, end = expected(records)
     async with installed(live(kafka_broker, prefix, tmp_path)) as product:
         first, second, third = (product.worker() for _ in range(3))
         first.start()
         second.start()
         await product.until_ready(first, second)
-        await product.send(records[:1_000])
+        await product.send(records[:800])
         await product.until_more_credits(first)
         second.freeze()  # the group waits for it
         third.start()
@@ -139,6 +139,6 @@ async def test_sigterm_in_the_middle_of_a_rebalance_ends_a_worker_cleanly(
         assert await asyncio.to_thread(first.end, signal.SIGTERM, 15.0) == 0
         second.thaw()
         await product.until_ready(second, third)
-        await product.send(records[1_000:])
+        await product.send(records[800:])
         await product.until_done(end, DONE_S)
         await audit(product, wanted)
