@@ -28,6 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams.clock import now_ms
 from streams.embedded import EmbeddedBroker, end, spawn
 from streams.generator import generate
+from streams.generator_world import DAY_MS
 from streams.topics import create_topics, declared_topics, kept_for_ever
 from streams.topology import ALERTS, ANSWERS, CREDITS, DEAD_LETTERS, SOURCES
 
@@ -42,8 +43,7 @@ OF_INGEST = frozenset({"ok", "bot", "null", "invalid", "future"})
 """Outcomes of which every source event has exactly one; the journey agent adds its own to some of them."""
 STALL_S = 60.0
 """Without any progress for so long, waiting for the end is given up."""
-SETTLED_AFTER_MS = 5_000
-"""Events end this long before now, so that none is in the future."""
+WEEK_MS = 7 * DAY_MS
 
 
 class DemoFailed(Exception):
@@ -176,7 +176,7 @@ class Demo:
         await producer.start()
         began = monotonic()
         try:
-            for message in generate(self.seed, self.events, now_ms() - SETTLED_AFTER_MS):
+            for message in generate(self.seed, self.events, end_of_world(now_ms())):
                 await producer.send(message.topic, message.value, key=message.key)
                 self.sent += 1
                 if self.rate and self.sent % 20 == 0:
@@ -248,6 +248,15 @@ async def started(events: int, seed: int, rate: float) -> AsyncIterator[Demo]:
     with tempfile.TemporaryDirectory(prefix="headwater-demo-") as folder:
         async with Demo(events, seed, rate, Path(folder)).running() as demo:
             yield demo
+
+
+def end_of_world(now: int) -> int:
+    """Where the events of a demo end: at the start of this week, counted from the epoch (Thursday, 0:00 UTC).
+
+    Events stay near to now, and the same seed gives the same world at every hour of a week; in other weeks it is the
+    same one moved by whole weeks, since people keep their weekdays and hours.
+    """
+    return now - now % WEEK_MS
 
 
 def outcomes(samples: Iterable[Any]) -> dict[str, float]:

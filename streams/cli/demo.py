@@ -38,7 +38,9 @@ USUAL_RATE = 400.0
 
 def demo(
     events: Annotated[int | None, typer.Option(min=1, help="How many; 100000, with --once 20000.")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Another seed, another world; the same one ends each week anew.")
+    ] = 1,
     duration: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
     rate: Annotated[
         float | None,
@@ -51,8 +53,9 @@ def demo(
 ) -> None:
     """Start a broker, topics and a worker, feed them months of journeys, and show what comes out.
 
-    Needs no service and leaves nothing behind. Ends with Ctrl-C, or with --once by itself: exit code 1 when a
-    check failed, 130 when it was interrupted.
+    The journeys end at the last Thursday, 0:00 UTC: until the next one the same seed gives the same events, after it
+    the same ones a week later. Needs no service and leaves nothing behind. Ends with Ctrl-C, or with --once by
+    itself: exit code 1 when a check failed, 130 when it was interrupted.
     """
     from streams.demo import DemoFailed, started
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from streams.cli.demo import _finish
 from streams.cli.demo_layout import Screen, shown
 from streams.cli.exits import Failure
-from streams.demo import Demo, Tally, outcomes
+from streams.demo import WEEK_MS, Demo, Tally, end_of_world, outcomes
 from streams.score import conserved
 from streams.topology import ALERTS, CREDITS, DEAD_LETTERS, JOURNEYS, PROBABILITIES
 
@@ -254,3 +254,10 @@ def test_the_count_now_and_then_is_one_line_of_80_columns(tmp_path: Any):
         "3600 s 1,000,000 events in 2,000,000 credits 99,999 alerts 9,999 dead letters"
     )
     assert len(text) <= 80
+
+
+def test_the_world_of_a_seed_is_the_same_at_every_hour_of_a_week_and_near_to_now() -> None:
+    start = 2_910 * WEEK_MS
+    ends = {end_of_world(start + hour * 3_600_000) for hour in range(7 * 24)}
+    assert ends == {start}
+    assert end_of_world(start + WEEK_MS) == start + WEEK_MS

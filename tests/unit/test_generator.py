@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,6 +64,23 @@ def firsts() -> list[dict[str, Any]]:
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     assert list(generate(SEED, 2_000, END_MS)) == list(generate(SEED, 2_000, END_MS))
+
+
+def test_the_same_world_a_few_weeks_later_is_only_moved() -> None:
+    weeks = 5 * 7 * DAY_MS
+    here, there = list(generate(SEED, 3_000, END_MS)), list(generate(SEED, 3_000, END_MS + weeks))
+    assert [moved(message, weeks) for message in here] == [moved(message, 0) for message in there]
+
+
+def moved(message: Message, by_ms: int) -> tuple[str, bytes, bytes]:
+    """The message with every instant and day moved."""
+
+    def later(found: re.Match[bytes]) -> bytes:
+        at = datetime.fromisoformat(found[0].decode()) + timedelta(milliseconds=by_ms)
+        return at.isoformat(timespec="milliseconds").encode()
+
+    days = rb"(?<=\")\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d\.\d{3})?(?=Z?\")"
+    return message.topic, message.key, re.sub(days, later, message.value)
 
 
 def test_another_seed_gives_another_world() -> None:
