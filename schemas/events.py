@@ -42,11 +42,6 @@ class EventType:
         return tuple(self.types)
 
     @cached_property
-    def all_required(self) -> frozenset[str]:
-        """Fields that must be there, the common three among them."""
-        return frozenset(self.model.__required_keys__)
-
-    @cached_property
     def needs_any(self) -> frozenset[str]:
         """At least one of these must be there; none when the message is about nobody."""
         return frozenset(self.required_any or self.fields) & frozenset(IDENTIFIERS)

@@ -92,7 +92,7 @@ def messages(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     """(topic kind, message): a good message, and in two thirds of the cases up to three things wrong with it."""
     kind = draw(st.sampled_from(sorted(EVENTS)))
     event_type = EVENTS[kind][draw(st.sampled_from(sorted(EVENTS[kind])))]
-    names = {*event_type.all_required, *event_type.required_any[:1], "deal_id"}
+    names = {*event_type.model.__required_keys__, *event_type.required_any[:1], "deal_id"}
     often = [name for name in event_type.fields if name in TELLING]
     names |= draw(st.sets(st.sampled_from([*event_type.fields, *often * 3]), max_size=8))
     names |= draw(st.sets(st.sampled_from(sorted(FIELDS)), max_size=2))
