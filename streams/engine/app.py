@@ -24,7 +24,7 @@ from streams.engine.reach import Reach
 from streams.engine.recovery import EngineTableManager
 from streams.engine.runs import RunMessage, RunSchema
 from streams.engine.settings import AgentSpec, EngineSettings, PartitionCounts, agent_problems, changelog_name
-from streams.engine.store import MemoryStore, Write
+from streams.engine.store import MemoryStore, Write, store_maker
 from streams.engine.table import EngineTable
 from streams.engine.topics import prepare_topics
 from streams.engine.transport import EngineTransport
@@ -53,6 +53,7 @@ class EngineApp(faust.App):
         self.executors: list[AgentExecutor] = []
         self._partitions_of = partitions_of
         self._counts: dict[str, int] = {}
+        self._new_store = store_maker(settings, clock)
         Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
         self._joined = False
         self._complete = False
@@ -77,8 +78,8 @@ class EngineApp(faust.App):
         return EngineTransport(self.conf.broker_producer, self)
 
     def _add_agent(self, spec: AgentSpec) -> None:
-        store = MemoryStore()
         changelog = None if spec.table is None else changelog_name(self.settings.app_id, spec.table)
+        store = MemoryStore() if changelog is None else self._new_store(changelog)
         executor = AgentExecutor(
             spec,
             store,
@@ -137,9 +138,9 @@ class EngineApp(faust.App):
         """The agent that reads a source topic."""
         return self._readers.get(topic)
 
-    def restore(self, tp: TP, writes: Sequence[Write]) -> None:
-        """Changelog records to apply."""
-        self.changelogs[tp.topic].restore(tp.partition, writes)
+    def restore(self, tp: TP, writes: Sequence[Write], position: int) -> None:
+        """Changelog records to apply; the table is complete up to the offset then."""
+        self.changelogs[tp.topic].restore(tp.partition, writes, position)
 
     def partitions_gone(self, assigned: set[TP]) -> None:
         """A new assignment: tell the handlers which partitions are not among it."""
@@ -167,16 +168,17 @@ class EngineApp(faust.App):
                 owned[self._readers[tp.topic].spec.name].add(tp.partition)
         return owned
 
-    def _advance(self, changelog: str | None, partition: int, base: int, end: int) -> None:
+    def _advance(self, changelog: str | None, partition: int, base: int, end: int) -> int | None:
         assert changelog is not None
         tp = TP(changelog, partition)
-        self.tables.recovery.advance(tp, base, end)
+        position: int | None = self.tables.recovery.advance(tp, base, end)
         foreign = self._writes.acknowledged(tp, base, end)
         if foreign is not None:
             self.foreign_writes += 1
             self.observer.foreign_write(changelog, partition)
             log.warning("%s/%d: another writer's records from %d to %d", changelog, partition, *foreign)
             self.add_future(self._overrule(tp, *foreign))
+        return position
 
     async def _overrule(self, tp: TP, start: int, stop: int) -> None:
         """Write our own values of the keys that another writer wrote."""

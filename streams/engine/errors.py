@@ -58,3 +58,20 @@ class NoAssignment(EngineError):
 
     def __init__(self, group: str, seconds: float, known: str) -> None:
         super().__init__(f"no assignment from the consumer group {group!r} for {seconds:.0f} s: {known}")
+
+
+class StoreLocked(EngineError):
+    """Another process has the table's folder."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"{folder} is in use by another process: every worker needs a worker.data_dir of its own, and one that "
+            "was started again must wait until the former process has ended"
+        )
+
+
+class StoreFailed(EngineError):
+    """RocksDB could not do something."""
+
+    def __init__(self, folder: object, error: Exception) -> None:
+        super().__init__(f"the table in {folder} cannot be used: {error}")

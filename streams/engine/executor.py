@@ -48,7 +48,8 @@ class AgentExecutor:
     """One agent: its handler, its slices and the effects under way for each of them.
 
     ``advance`` is told of acknowledged state records (partition, base offset, offset after the last; both
-    ``UNKNOWN`` when the broker did not say); ``failed`` gets the first error of a slice's effects.
+    ``UNKNOWN`` when the broker did not say) and answers up to which offset the slice is complete; ``failed`` gets
+    the first error of a slice's effects.
     """
 
     def __init__(
@@ -59,15 +60,13 @@ class AgentExecutor:
         counts: Mapping[str, int],
         clock: Callable[[], int],
         observer: Observer,
-        advance: Callable[[int, int, int], None],
+        advance: Callable[[int, int, int], int | None],
         failed: Callable[[BaseException], None],
     ) -> None:
         self.spec, self.store, self.changelog = spec, store, changelog
         self._counts, self._clock, self._observer = counts, clock, observer
         self._advance, self._failed = advance, failed
         self._chains: dict[int, Chain] = {}
-        self._outdated: dict[int, set[bytes]] = {}
-        """Keys whose last changelog record is older than what we hold, until they are written again."""
         self.live: set[int] = set()
         """Partitions whose handler knows that it owns them."""
         self.producer: Appender | None = None
@@ -82,8 +81,8 @@ class AgentExecutor:
             view = self.store.view(partition)
             self.spec.handler.assigned(partition, view)
             # Compaction keeps the last record of a key: write ours again before it takes it away.
-            outdated = self._outdated.pop(partition, set())
-            self.overrule(partition, sorted(key for key in outdated if view.get(key) is not None))
+            outdated = sorted(key for key in self.store.outdated(partition) if view.get(key) is not None)
+            self.overrule(partition, outdated)
 
     def revoke(self, partitions: Iterable[int]) -> None:
         """These partitions are gone, or their slices are about to change under the handler."""
@@ -95,13 +94,16 @@ class AgentExecutor:
     def keep_only(self, owned: set[int]) -> None:
         """A new assignment: every other partition is gone."""
         self.revoke(self.live - owned)
-        self._outdated = {partition: keys for partition, keys in self._outdated.items() if partition in owned}
 
-    def restore(self, partition: int, writes: Sequence[Write]) -> None:
-        """Records from the changelog that this process did not write, or has not read yet."""
+    def restore(self, partition: int, writes: Sequence[Write], position: int) -> None:
+        """Records from the changelog, up to an offset, that this process did not write, or has not read yet."""
         self.revoke([partition])
-        outdated = self._outdated.setdefault(partition, set())
-        self.store.restore(partition, writes, self.spec.handler.newer, outdated)
+        self.store.restore(partition, writes, self.spec.handler.newer, position)
+
+    def start_over(self, partition: int) -> None:
+        """The changelog will be read from its start."""
+        self.revoke([partition])
+        self.store.drop(partition)
 
     # -- work
 
@@ -161,17 +163,20 @@ class AgentExecutor:
         assert self.changelog is not None and self.producer is not None
         items: list[Item] = [(key, value, NO_HEADERS) for key, value in state]
         batches = self.producer.append(self.changelog, partition, items, self._clock())
-        return [self._state_acked(partition, batches, items)]
+        return [self._state_acked(partition, batches, state)]
 
-    async def _state_acked(self, partition: int, batches: Sequence[Appended], items: Sequence[Item]) -> None:
+    async def _state_acked(self, partition: int, batches: Sequence[Appended], state: Sequence[Write]) -> None:
+        await batches[-1].base  # whoever shares it goes on in the order in which they came to wait, also we
+        position = None
         for batch in batches:
             base = await batch.base
             if base < 0:  # written before, and the broker does not say where
-                self._advance(partition, UNKNOWN, UNKNOWN)
+                position = self._advance(partition, UNKNOWN, UNKNOWN)
             else:
-                self._advance(partition, base + batch.start, base + batch.end)
-        size = sum(len(key or b"") + len(value or b"") for key, value, _ in items)
-        self._observer.state_acked(self.spec.name, partition, len(items), size)
+                position = self._advance(partition, base + batch.start, base + batch.end)
+        self.store.confirm(partition, state, position)
+        size = sum(len(key) + len(value or b"") for key, value in state)
+        self._observer.state_acked(self.spec.name, partition, len(state), size)
 
     async def settled(self) -> None:
         """Wait until no effects are under way."""

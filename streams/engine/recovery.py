@@ -41,14 +41,46 @@ class EngineRecovery(Recovery):
 
     # -- offsets
 
-    def advance(self, tp: TP, base: int, end: int) -> None:
+    def advance(self, tp: TP, base: int, end: int) -> int | None:
         """Our own records ``base`` to ``end - 1`` are on the log and need not be read at the next rebalance.
 
         When others lie before them, or nobody knows where ours are (both -1), the position stays, so that the next
-        recovery reads all of them in log order.
+        recovery reads all of them in log order. Returns the position: the table includes all up to it.
         """
-        if tp in self.active_tps and base == self.active_offsets[tp] + 1:
+        if tp not in self.active_tps:
+            return None
+        if base == self.active_offsets[tp] + 1:
             self.active_offsets[tp] = end - 1
+        position: int | None = self.active_offsets[tp]
+        return position
+
+    def _add(self, table: Any, tp: TP, offsets: Any) -> None:
+        if tp.partition not in table.slices.partitions():
+            offsets.pop(
+                tp, None
+            )  # of before the slice was released, in a rebalance that another one cut short
+        super()._add(table, tp, offsets)
+
+    async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
+        if destination is self.active_offsets and tps:
+            await self._refuse_strangers(consumer, tps)
+        await super()._build_offsets(consumer, tps, destination, title)
+
+    async def _refuse_strangers(self, consumer: Any, tps: set[TP]) -> None:
+        """Start over with tables whose position lies outside of their changelog: it is not the one they came from."""
+        starts = await consumer.earliest_offsets(*tps)
+        for tp in tps:
+            position, start, end = self.active_offsets[tp], starts.get(tp) or 0, self.active_highwaters[tp]
+            if position is not None and not start - 1 <= position <= end:
+                self.log.warning(
+                    "%r holds offsets %d to %d, the table was at %d: it is built anew",
+                    tp,
+                    start,
+                    end,
+                    position,
+                )
+                self.app.changelogs[tp.topic].start_over(tp.partition)
+                self.active_offsets[tp] = None
 
     # -- reading
 
@@ -82,7 +114,7 @@ class EngineRecovery(Recovery):
         if seen is not None and records[0].offset <= seen:
             records = [r for r in records if r.offset > seen]
         if records:
-            self.app.restore(tp, [(r.key, r.value) for r in records])
+            self.app.restore(tp, [(r.key, r.value) for r in records], records[-1].offset)
             self.active_offsets[tp] = records[-1].offset
             self.records_recovered += len(records)
         self._last_record_at = monotonic()
@@ -96,7 +128,8 @@ class EngineRecovery(Recovery):
         if behind and all(self.app.consumer.answered_since(tp, idle_since) for tp in behind):
             for tp in behind:
                 self.log.info("%r: nothing between offset %s and the end", tp, self.active_offsets[tp])
-                self.active_offsets[tp] = self.active_highwaters[tp]
+                end = self.active_offsets[tp] = self.active_highwaters[tp]
+                self.app.restore(tp, [], end)
 
     # -- the end
 

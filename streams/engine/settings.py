@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import faust
 
@@ -54,6 +54,8 @@ class EngineSettings:
     brokers: str
     """``host:port`` of one or more brokers, separated by commas."""
     data_dir: str
+    store: Literal["memory", "rocksdb"] = "memory"
+    """Where tables are kept: in memory, or in RocksDB under ``data_dir``, from where a restart goes on."""
     client_id: str = ""
     """How the worker calls itself at the brokers; empty: by the app_id."""
     session_timeout_ms: int = 10_000

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
+
+from streams.effects import TableView
+from streams.engine.settings import EngineSettings
 
 Write = tuple[bytes, bytes | None]
 """Key and value; None deletes."""
@@ -12,28 +16,51 @@ Newer = Callable[[bytes, bytes, bytes], bool]
 
 
 class SliceStore(Protocol):
-    """What the engine needs of a store; a persistent one has the same face."""
+    """What the engine needs of a store.
 
-    def view(self, partition: int) -> SliceView:
-        """Read-only view of one slice; it stays valid until the slice is dropped."""
+    A *position* is the offset of a changelog record: the slice includes that one and all before it.
+    """
 
-    def apply(self, partition: int, writes: Iterable[Write]) -> None:
-        """Carry out writes in order."""
+    def view(self, partition: int) -> TableView:
+        """Read-only view of one slice; it stays valid until the slice is released or dropped."""
 
-    def restore(self, partition: int, writes: Iterable[Write], newer: Newer, outdated: set[bytes]) -> None:
-        """Carry out changelog records in order, except those that ``newer`` refuses; a deletion always counts.
+    def apply(self, partition: int, writes: Sequence[Write]) -> None:
+        """Carry out a handler's writes in order. Views show them at once; only what is confirmed may be kept."""
 
-        ``outdated`` gets the keys whose last record in the changelog was refused, and loses the others.
+    def confirm(self, partition: int, writes: Sequence[Write], position: int | None) -> None:
+        """The changelog has these writes, the very sequence that was given to ``apply``.
+
+        ``position`` is the slice's after them; None when it is not known, and stays. A slice that was released
+        meanwhile is left alone.
         """
 
+    def restore(self, partition: int, writes: Sequence[Write], newer: Newer, position: int) -> None:
+        """Carry out changelog records up to ``position`` in order, except those that ``newer`` refuses.
+
+        A deletion always counts. What was applied and not confirmed may be forgotten: as far as the changelog has
+        it, it is read back.
+        """
+
+    def outdated(self, partition: int) -> set[bytes]:
+        """Keys whose last record in the changelog was refused, until a write of them is confirmed."""
+
+    def position(self, partition: int) -> int | None:
+        """Up to where a slice is there, from before this process or before it was released; None: nothing is."""
+
+    def release(self, partition: int) -> None:
+        """Another worker owns the slice: forget it here, or keep it on disk for later."""
+
     def drop(self, partition: int) -> None:
-        """Forget a slice."""
+        """Forget a slice, on disk too."""
 
     def partitions(self) -> list[int]:
-        """Slices that exist."""
+        """Slices that are there and not released."""
 
     def size(self) -> tuple[int, int]:
-        """(keys, bytes of keys and values) over all slices."""
+        """(keys, bytes of keys and values) over all slices; a store may only know them roughly."""
+
+    def close(self) -> None:
+        """Release everything."""
 
 
 class SliceView:
@@ -54,11 +81,12 @@ class SliceView:
 
 
 class MemoryStore:
-    """Slices as dictionaries."""
+    """Slices as dictionaries. Nothing outlives the process, so nothing waits to be confirmed."""
 
     def __init__(self) -> None:
         self._slices: dict[int, dict[bytes, bytes]] = {}
         self._bytes: dict[int, int] = {}
+        self._outdated: dict[int, set[bytes]] = {}
 
     def _slice(self, partition: int) -> dict[bytes, bytes]:
         return self._slices.setdefault(partition, {})
@@ -67,7 +95,7 @@ class MemoryStore:
         """Read-only view of one slice."""
         return SliceView(self._slice(partition))
 
-    def apply(self, partition: int, writes: Iterable[Write]) -> None:
+    def apply(self, partition: int, writes: Sequence[Write]) -> None:
         """Carry out writes in order."""
         data, grown = self._slice(partition), 0
         for key, value in writes:
@@ -79,9 +107,15 @@ class MemoryStore:
                 data[key] = value
         self._bytes[partition] = self._bytes.get(partition, 0) + grown
 
-    def restore(self, partition: int, writes: Iterable[Write], newer: Newer, outdated: set[bytes]) -> None:
+    def confirm(self, partition: int, writes: Sequence[Write], position: int | None) -> None:
+        """Their keys are no longer outdated."""
+        outdated = self._outdated.get(partition)
+        if outdated:
+            outdated.difference_update(key for key, _ in writes)
+
+    def restore(self, partition: int, writes: Sequence[Write], newer: Newer, position: int) -> None:
         """Carry out changelog records in order, except those that ``newer`` refuses."""
-        data, grown = self._slice(partition), 0
+        data, outdated, grown = self._slice(partition), self._outdated.setdefault(partition, set()), 0
         for key, value in writes:
             old = data.get(key)
             if old is not None:
@@ -97,10 +131,23 @@ class MemoryStore:
                 data[key] = value
         self._bytes[partition] = self._bytes.get(partition, 0) + grown
 
+    def outdated(self, partition: int) -> set[bytes]:
+        """Keys whose last record in the changelog was refused."""
+        return set(self._outdated.get(partition, ()))
+
+    def position(self, partition: int) -> int | None:
+        """Nothing outlives the process."""
+        return None
+
+    def release(self, partition: int) -> None:
+        """Forget a slice."""
+        self.drop(partition)
+
     def drop(self, partition: int) -> None:
         """Forget a slice."""
         self._slices.pop(partition, None)
         self._bytes.pop(partition, None)
+        self._outdated.pop(partition, None)
 
     def partitions(self) -> list[int]:
         """Slices that exist."""
@@ -109,3 +156,21 @@ class MemoryStore:
     def size(self) -> tuple[int, int]:
         """(keys, bytes of keys and values) over all slices."""
         return sum(map(len, self._slices.values())), sum(self._bytes.values())
+
+    def close(self) -> None:
+        """Forget all slices."""
+        for partition in self.partitions():
+            self.drop(partition)
+
+
+def store_maker(settings: EngineSettings, clock: Callable[[], int]) -> Callable[[str], SliceStore]:
+    """Name of a changelog -> a new store for its table, of the kind the settings ask for.
+
+    All stores of a maker share their memory. ``clock`` gives the wall clock in milliseconds.
+    """
+    if settings.store == "memory":
+        return lambda changelog: MemoryStore()
+    from streams.engine.rocks import RocksMemory, RocksStore
+
+    folder, memory = Path(settings.data_dir) / "tables", RocksMemory()
+    return lambda changelog: RocksStore(folder / changelog, clock, memory)

@@ -19,16 +19,20 @@ class FaustStore(Store):
     slices: SliceStore
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """Nothing outlives the process."""
-        return None
+        """Offset of the last changelog record that a slice includes; opens it."""
+        return self.slices.position(tp.partition)
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Drop the slices of partitions that are gone."""
+        """Release the slices of partitions that are gone."""
         for tp in revoked:
             if tp.topic == self.table.changelog_topic_name:
-                self.slices.drop(tp.partition)
+                self.slices.release(tp.partition)
+
+    async def on_stop(self) -> None:
+        """The worker ends."""
+        self.slices.close()
 
     def apply_changelog_batch(self, batch: Any, to_key: Any, to_value: Any) -> None:
         """Recovery writes to the slice store itself, so Faust's buffers are always empty."""

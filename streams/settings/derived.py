@@ -194,6 +194,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         app_id=settings.topic(worker.app_id),
         brokers=settings.kafka.brokers,
         data_dir=str(worker.data_dir),
+        store=worker.store,
         session_timeout_ms=worker.session_timeout_ms,
         heartbeat_interval_ms=worker.heartbeat_interval_ms,
         request_timeout_ms=worker.request_timeout_ms,

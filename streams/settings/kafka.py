@@ -186,6 +186,11 @@ class Worker(Section):
     app_id: EngineName = "headwater"
     """Consumer group, and first part of the changelogs' names."""
     data_dir: Path = Path("headwater-data")
+    """A directory of this worker's own."""
+    store: Literal["memory", "rocksdb"] = "memory"
+    """Where the state is kept beside its changelog topics. ``memory``: quick, and a start reads all of them.
+    ``rocksdb``: on disk under ``data_dir``, for state that is larger than memory; a start on the same directory
+    reads only what is new."""
     session_timeout_ms: Annotated[int, Field(ge=MIN_SESSION_TIMEOUT_MS, le=300_000)] = 10_000
     heartbeat_interval_ms: Annotated[int, Field(ge=1)] = 3_000
     request_timeout_ms: Annotated[int, Field(ge=1)] = 40_000

@@ -131,15 +131,15 @@ async def test_handlers_hear_of_each_partition_once() -> None:
 async def test_a_handler_forgets_a_slice_that_the_changelog_changes_under_it() -> None:
     job = Job()
     job.executor.assign([0])
-    job.executor.restore(0, [(b"a", b"1"), (b"b", b"2")])
-    job.executor.restore(0, [(b"a", None)])
+    job.executor.restore(0, [(b"a", b"1"), (b"b", b"2")], 1)
+    job.executor.restore(0, [(b"a", None)], 2)
     job.executor.assign([0])
     assert job.handler.told == [("assigned", 0, 0), ("revoked", 0, 0), ("assigned", 0, 1)]
 
 
 async def test_a_stale_record_at_the_end_of_the_changelog_is_overruled_once_the_slice_is_owned() -> None:
     job = Job()
-    job.executor.restore(0, [(b"a", b"2"), (b"b", b"1"), (b"a", b"1")])
+    job.executor.restore(0, [(b"a", b"2"), (b"b", b"1"), (b"a", b"1")], 2)
     assert job.store.view(0).get(b"a") == b"2"
     for _ in range(2):
         job.executor.assign([0])
@@ -150,8 +150,9 @@ async def test_a_stale_record_at_the_end_of_the_changelog_is_overruled_once_the_
 
 async def test_nothing_is_written_for_a_slice_that_went_elsewhere_during_the_recovery() -> None:
     job = Job()
-    job.executor.restore(0, [(b"a", b"2"), (b"a", b"1")])
+    job.executor.restore(0, [(b"a", b"2"), (b"a", b"1")], 1)
     job.executor.keep_only({1})
+    job.store.release(0)
     job.executor.assign([0])
     await job.executor.settled()
     assert job.producer.records == []
