@@ -15,6 +15,7 @@ from revenue_core.attribution.models import model_names
 from schemas.inbound import decode
 from schemas.registry import TOPICS
 from streams.cli.main import NAMES, app
+from streams.settings import load_settings
 from tests.builders import config, context
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,13 @@ def test_the_events_in_the_readme_are_valid():
     events = [orjson.loads(text) for text in re.findall(r"\{.*?\}", block, re.DOTALL)]
     assert [decode(kind, orjson.dumps(event), context())["event_id"]
             for kind, event in zip(("touchpoints", "deals"), events, strict=True)] == ["t-1", "d-1"]  # fmt: skip
+
+
+def test_the_settings_in_the_readme_can_be_used(tmp_path: Path) -> None:
+    (block,) = [block for block in BLOCKS if "headwater.yaml, given by" in block]
+    (tmp_path / "headwater.yaml").write_text(block)
+    settings = load_settings(tmp_path / "headwater.yaml")
+    assert (settings.default_currency, settings.pipelines[0].stages[1].stuck_days) == ("USD", 21)
 
 
 def test_the_topics_and_the_number_of_models_are_as_the_readme_says():
