@@ -63,6 +63,10 @@ def observer(metrics: Metrics, service: Service, prefix: str) -> Observer:
             {(bare(topic), str(partition)): count for (topic, partition), count in records.items()},
         )
 
+    def recovery(seconds: float, records: int) -> None:
+        metrics.set("recovery_seconds", seconds)
+        metrics.set("recovery_records", records)
+
     def bare(topic: str) -> str:
         return topic.removeprefix(prefix)
 
@@ -71,7 +75,7 @@ def observer(metrics: Metrics, service: Service, prefix: str) -> Observer:
         outputs_acked=outputs_acked,
         lag=lag,
         rebalance=lambda: metrics.count("rebalances_total"),
-        recovery=lambda seconds, records: metrics.set("recovery_seconds", seconds),
+        recovery=recovery,
         gap_probed=lambda topic, partition: metrics.count("gap_probes_total", bare(topic), str(partition)),
         foreign_write=lambda topic, partition: metrics.count("foreign_writes_total", bare(topic)),
         ready=lambda ready, reasons: metrics.set("ready", int(ready)),

@@ -60,6 +60,7 @@ METRICS = (
     Declared("quarantined_accounts", "gauge", "Accounts set aside because their facts made the computation fail."),
     Declared("rebalances_total", "counter", "Rebalances this worker took part in."),
     Declared("recovery_seconds", "gauge", "Duration of the last recovery of tables."),
+    Declared("recovery_records", "gauge", "Changelog records read in the last recovery of tables."),
     Declared("gap_probes_total", "counter", "Offsets missing at first sight that were fetched again.",
              ("topic", "partition")),
     Declared("foreign_writes_total", "counter",

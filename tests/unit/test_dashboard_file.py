@@ -20,6 +20,7 @@ VALUES = dict.fromkeys(variables(DASHBOARD), ".*")
 QUERIES = panel_queries(DASHBOARD)
 NOT_SHOWN = {
     "stuck_sources": "0 unless a source partition cannot be read, which its lag shows",
+    "recovery_records": "says why a recovery lasted as long as it did, which is shown",
     "gap_probes_total": "counts only after a fault; the engine's log says more",
     "foreign_writes_total": "counts only after a worker was frozen past its session; the engine's log says more",
 }

@@ -71,6 +71,13 @@ def test_foreign_writes_are_counted_by_changelog() -> None:
     assert samples(metrics, "foreign_writes_total") == {("hw-journey-changelog",): 3}
 
 
+def test_a_recovery_is_shown_with_its_length_and_what_it_read() -> None:
+    metrics, observer = watched()
+    observer.recovery(2.5, 700)
+    assert samples(metrics, "recovery_seconds") == {(): 2.5}
+    assert samples(metrics, "recovery_records") == {(): 700}
+
+
 def test_latency_counts_every_origin_under_every_topic_that_users_read_and_no_other() -> None:
     metrics, observer = watched()
     observer.outputs_acked(
