@@ -180,20 +180,25 @@ async def section(bench: Bench, steps: Steps) -> str:
     """Depths in turn, then numbers of accounts."""
     sizes, met = bench.sizes, bench.sizes.met_accounts
     figures: Rounds[Cost] = Rounds()
-    states = [(met, depth) for depth in sizes.depths]
+    states = [(accounts, depth) for accounts in sizes.deep_accounts for depth in sizes.depths]
     states += [(accounts, sizes.many_depth) for accounts in (met, *sizes.many_accounts)]
     for number in range(1, bench.few + 1):
         for accounts, depth in states:
             step = bursts(bench, accounts, depth, number)
             for cost in await steps.take(str(Kind(accounts, depth, accounts)), step) or ():
                 figures.add(str(cost.kind), number, cost)
-    deep = [Kind(met, depth, met) for depth in sizes.depths]
+    deep = [
+        cost_table(figures, [Kind(accounts, depth, accounts) for depth in sizes.depths])
+        for accounts in sizes.deep_accounts
+    ]
     some = [Kind(accounts, sizes.many_depth, met) for accounts in (met, *sizes.many_accounts)]
     every = [Kind(accounts, sizes.many_depth, accounts) for accounts in sizes.many_accounts]
+    joined = "\n\n".join(deep)
+    gained = " or ".join(f"{sizes.burst // accounts} (of {accounts:,})" for accounts in sizes.deep_accounts)
     return f"""\
 Against the touches that an account has had:
 
-{cost_table(figures, deep)}
+{joined}
 
 Against the number of accounts, with the measured touches about the same {met:,}:
 
@@ -204,12 +209,13 @@ The same, with the measured touches about all accounts:
 {cost_table(figures, every)}
 
 Every account first gets its history through the worker itself, and is shown to have it. Once all is quiet,
-{sizes.burst:,} touches come at once, spread evenly over the accounts they are about: one of {met:,} gains
-{sizes.burst // met} while it is measured. Rate and CPU are those from a tenth of the answers to the last; the
-last column
-compares CPU per event with the table's first line. A run of up to 500 touches meets fewer accounts twice when there
-are more, and then sends and stores more for each event: see rows per event. MB is the most resident memory so far,
-history included. A touch on the path of a conversion costs a row per touch besides (R61): see catching up."""
+{sizes.burst:,} touches come at once, spread evenly over the accounts they are about; each gains {gained} while it is
+measured. A worker keeps the accounts used last decoded, a few hundred thousand touches in all: where the accounts
+that are met have more, each is decoded again. Rate and CPU are those from a tenth of the answers to the last;
+the last
+column compares CPU per event with the table's first line. A run of up to 500 touches meets fewer accounts twice when
+there are more, and then sends and stores more for each event: see rows per event. MB is the most resident memory so
+far, history included. A touch on the path of a conversion costs a row per touch besides (R61): see catching up."""
 
 
 def cost_table(figures: Rounds[Cost], kinds: Sequence[Kind]) -> str:

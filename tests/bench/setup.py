@@ -51,7 +51,9 @@ class Sizes:
     trickle: int
     """Touches per second meanwhile."""
     depths: tuple[int, ...]
-    """Touches per account before cost is measured, of ``met_accounts``."""
+    """Touches per account before cost is measured."""
+    deep_accounts: tuple[int, ...]
+    """Numbers of accounts that have so many each: with the last, a worker can keep all of them decoded."""
     many_depth: int
     """Touches per account where the number of accounts differs."""
     many_accounts: tuple[int, ...]
@@ -86,6 +88,7 @@ FULL = Sizes(
     restored=200_000,
     trickle=200,
     depths=(10, 100, 1_000),
+    deep_accounts=(1_000, 300),
     many_depth=2,
     many_accounts=(100_000,),
     met_accounts=1_000,
@@ -118,6 +121,7 @@ QUICK = Sizes(
     restored=2_000,
     trickle=100,
     depths=(10, 40),
+    deep_accounts=(100, 50),
     many_depth=2,
     many_accounts=(1_000,),
     met_accounts=100,
