@@ -51,11 +51,12 @@ async def test_killing_the_owner_of_the_coordinator_changes_no_final_row(
     async with installed(live(kafka_broker, prefix, tmp_path)) as product:
         first, second = product.worker().start(), product.worker().start()
         await product.until_ready(first, second)
-        feeding = asyncio.create_task(product.send(records, per_second=PER_S))
+        feeding = asyncio.create_task(product.send(records, per_second=PER_S / 2))
         for _ in range(OWNER_KILLS):
             await product.until(product.coordinator, "somebody owns the control topic")
             owner = product.coordinator()
             assert owner is not None
+            await product.until_more_credits(owner)
             await product.kill(owner)
             owner.start()
             await product.until_ready(first, second)
@@ -100,7 +101,7 @@ async def test_workers_join_and_leave_under_load(
     wanted, end = expected(records)
     async with installed(live(kafka_broker, prefix, tmp_path)) as product:
         first, second, third = (product.worker() for _ in range(3))
-        feeding = asyncio.create_task(product.send(records, per_second=PER_S / 2))
+        feeding = asyncio.create_task(product.send(records, per_second=PER_S / 3))
         first.start()
         await product.until_more_credits(first)
         second.start()
@@ -110,6 +111,7 @@ async def test_workers_join_and_leave_under_load(
         await product.until_ready(first, second, third)
         assert await asyncio.to_thread(first.end, signal.SIGTERM) == 0
         await product.until_ready(second, third)
+        assert not feeding.done()
         await product.kill(second)
         await product.until(partial(owns, third, SOURCES_AND_ALL), "the last one owns everything")
         second.start()
