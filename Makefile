@@ -4,13 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint soak bench lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/headwater demo
 
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest
+
+# the long versions: hours on real brokers
+soak: $(VENV)/.dev
+	HEADWATER_SOAK=1 $(BIN)/python -m pytest -s tests/integration -k chaos
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

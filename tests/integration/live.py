@@ -257,7 +257,8 @@ class Live:
         end = time.monotonic() + deadline_s
         while True:
             running = [worker for worker in self.workers if worker.process is not None]
-            found = [await asyncio.to_thread(worker.metrics) or {} for worker in running]
+            answers = [await asyncio.to_thread(worker.metrics) for worker in running]
+            found = [answer or {} for answer in answers]
             if self._done(found, watermark_ms):
                 return
             ended = [w for w in self.workers if w.process is not None and w.process.poll() is not None]
