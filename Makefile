@@ -12,9 +12,9 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest
 
-# the long versions: hours on real brokers
+# the long versions of what is done to workers and brokers
 soak: $(VENV)/.dev
-	HEADWATER_SOAK=1 $(BIN)/python -m pytest -s tests/integration -k chaos
+	HEADWATER_SOAK=1 $(BIN)/python -m pytest -s tests/integration -k "chaos or killing"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

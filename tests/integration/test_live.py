@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Broker
-from tests.integration.audit import audit, expected, live, traffic
+from tests.integration.audit import SOAK, audit, expected, live, traffic
 from tests.integration.kafka_local import LocalKafka
 from tests.integration.live import installed
 
-KILLS = 5
+KILLS = 20 if SOAK else 5
+KILLED_EVENTS = 60_000 if SOAK else 4_000
 
 
 async def test_a_broker_and_the_memory_log_end_with_the_same_rows(
@@ -36,7 +37,7 @@ async def test_a_broker_and_the_memory_log_end_with_the_same_rows(
 async def test_killing_the_worker_again_and_again_changes_no_final_row(
     broker: Broker, prefix: str, tmp_path: Path
 ):
-    records = traffic(seed=12)
+    records = traffic(seed=12, events=KILLED_EVENTS)
     wanted, end = expected(records)
     async with installed(live(broker, prefix, tmp_path)) as product:
         worker = product.worker()
@@ -47,7 +48,7 @@ async def test_killing_the_worker_again_and_again_changes_no_final_row(
             await product.kill(worker)
             worker.start()
         await feeding
-        await product.until_done(end)
+        await product.until_done(end, 300.0)
         await audit(product, wanted)
 
 
