@@ -159,11 +159,11 @@ def _gone_back(seen: Seen, configured: int) -> str:
 
 def _state_ahead(seen: Seen, app_id: str, configured: int) -> str:
     partition, offset = _first_ahead(seen.applied, seen.ends[JOURNAL])
+    raised = f", and {_raised(seen.generation)}" if configured <= seen.generation else f" ({WHERE})"
     return (
         f"the state of worker.app_id {app_id} includes partition {partition} of {JOURNAL} up to offset {offset}, but "
         f"that ends at {seen.ends[JOURNAL].get(partition, 0)}: the journal was made anew, and its first records "
-        "would be passed over as handled. Take a new worker.app_id, and "
-        f"{_raised(max(seen.generation, configured))}"
+        f"would be passed over as handled. Take a new worker.app_id{raised}"
     )
 
 

@@ -76,11 +76,13 @@ def test_funnel_rows_are_measured_by_the_partial_sums_they_count() -> None:
 
 def test_state_ahead_of_its_journal_is_refused_under_any_generation() -> None:
     found = seen(rows={CREDITS: version(0, 0, 41)}, journal=[50, 12], applied={0: 49, 1: 41})
-    text = refusal(found, 5)
-    assert text.startswith(
-        "the state of worker.app_id headwater includes partition 1 of journal up to offset 41, but"
-    )
-    assert "ends at 12" in text and "new worker.app_id" in text and "set state.generation to 6" in text
+    for configured in (0, 1):
+        text = refusal(found, configured)
+        assert text.startswith(
+            "the state of worker.app_id headwater includes partition 1 of journal up to offset 41, but that ends at "
+        )
+        assert "Take a new worker.app_id" in text
+        assert ("set state.generation to 1" in text) == (configured == 0)
 
 
 def test_state_that_includes_the_whole_journal_is_in_order() -> None:
