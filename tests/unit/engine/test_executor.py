@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from faust.types import TP
@@ -13,6 +14,7 @@ from streams.engine.executor import AgentExecutor, group_outputs
 from streams.engine.foreign import WriteTracker
 from streams.engine.ledger import PartitionLedger
 from streams.engine.observer import Observer
+from streams.engine.rocks import RocksMemory, RocksStore
 from streams.engine.runs import RunMessage
 from streams.engine.settings import AgentSpec
 from streams.engine.store import MemoryStore
@@ -71,6 +73,11 @@ class Job:
     def __init__(self, changelog: str | None = "app-t-changelog") -> None:
         self.handler, self.store, self.producer = Upper(), MemoryStore(), Producer()
         self.advanced: list[tuple[int, int, int]] = []
+
+        def advance(partition: int, base: int, end: int) -> int:
+            self.advanced.append((partition, base, end))
+            return end - 1
+
         self.failures: list[BaseException] = []
         self.acked: list[tuple[str, dict[str, int], list[int]]] = []
         observer = Observer(outputs_acked=lambda a, c, o, _: self.acked.append((a, dict(c), list(o))))
@@ -81,7 +88,7 @@ class Job:
             {"out": 5},
             lambda: 1_000,
             observer,
-            lambda *what: self.advanced.append(what),
+            advance,
             self.failures.append,
         )
         self.executor.producer = self.producer
@@ -213,6 +220,43 @@ async def test_values_are_written_again_after_another_writer() -> None:
     job.executor.overrule(1, [b"a"])
     await job.executor.settled()
     assert job.producer.records == [("app-t-changelog", 0, b"a", b"1"), ("app-t-changelog", 0, b"gone", None)]
+
+
+class InTwoBatches:
+    """The first run's items go into two batches, the second run's into the last of these."""
+
+    def __init__(self) -> None:
+        self.bases: list[asyncio.Future[int]] = [asyncio.get_running_loop().create_future() for _ in range(2)]
+        self.runs = 0
+
+    def append(self, topic: str, partition: int, items: Sequence[Item], now_ms: int) -> list[Appended]:
+        first, last = self.bases
+        self.runs += 1
+        return [Appended(first, 0, 1), Appended(last, 0, 1)] if self.runs == 1 else [Appended(last, 1, 2)]
+
+
+async def test_runs_that_share_a_batch_are_acknowledged_in_their_order() -> None:
+    job = Job()
+    job.executor.assign([0])
+    job.executor.producer = producer = InTwoBatches()
+    job.executor.overrule(0, [b"a", b"b"])
+    job.executor.overrule(0, [b"c"])
+    for number, base in enumerate(producer.bases):
+        await asyncio.sleep(0.001)  # whoever waits for the batch before comes to wait for this one
+        base.set_result(number)
+    await job.executor.settled()
+    assert job.advanced == [(0, 0, 1), (0, 1, 2), (0, 2, 3)]
+
+
+async def test_state_is_confirmed_when_it_is_acknowledged_with_the_position_behind_it(tmp_path: Path) -> None:
+    job, store = Job(), RocksStore(tmp_path, lambda: 0, RocksMemory(8 << 20, 4 << 20))
+    job.executor.store = store
+    job.executor.assign([2])
+    job.executor.handle(run(2, (b"a", b"x"), (b"b", b"y")), lambda _: None)
+    assert (store.view(2).get(b"a"), store.position(2)) == (b"x", None)
+    await job.executor.settled()
+    assert (store.view(2).get(b"a"), store.position(2)) == (b"x", 1)
+    store.close()
 
 
 def test_outputs_are_grouped_by_partition_in_their_order() -> None:
