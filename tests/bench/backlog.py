@@ -26,7 +26,7 @@ from tests.bench.steps import Rounds, Steps
 from tests.builders import compacted, service
 from tests.integration.live import Sent
 
-LINE = "backlog of 90 days"
+SHUFFLED, STRAIGHT = "90 days, hours shuffled", "90 days as they arrived"
 DAYS = 90
 HOUR_MS = 3_600_000
 RUN = 500
@@ -48,6 +48,7 @@ class InOrder:
 class CaughtUp:
     """Of one run."""
 
+    line: str
     events: int
     per_second: float
     cpu_us: float
@@ -56,7 +57,7 @@ class CaughtUp:
 
     def __str__(self) -> str:
         return (
-            f"{LINE}: {self.per_second:,.0f} events/s, {self.cpu_us:.1f} us of CPU per event, "
+            f"{self.line}: {self.per_second:,.0f} events/s, {self.cpu_us:.1f} us of CPU per event, "
             f"{sum(self.rows.values()):,} rows, {self.rss_mb:.0f} MB"
         )
 
@@ -100,10 +101,10 @@ def in_order(records: Sequence[Sent], drain_every: int) -> InOrder:
     return InOrder({topic: len(found) for topic, found in values.items()}, journeys, views[CREDITS])
 
 
-async def catch_up(bench: Bench, records: Sequence[Sent], right: InOrder, number: int) -> CaughtUp:
+async def catch_up(bench: Bench, line: str, records: Sequence[Sent], right: InOrder, number: int) -> CaughtUp:
     """One worker on the whole of it, until nothing lags. Raises BenchError."""
     cluster = bench.cluster
-    async with installed(bench, f"backlog-{number}") as live:
+    async with installed(bench, f"backlog-{line == SHUFFLED:d}-{number}") as live:
         for topic in sorted({record.topic for record in records}):
             await cluster.load(f"{live.prefix}{topic}", of_topic(records, topic))
         worker = live.worker(**WORKER).start()
@@ -126,7 +127,7 @@ async def catch_up(bench: Bench, records: Sequence[Sent], right: InOrder, number
         raise BenchError(f"wrong answers: {problem}")
     begin, end = next(sample for sample in samples if any(sample.ends)), samples[-1]
     seconds, cpu_s = end.at_s - begin.at_s, end.cpu_s - begin.cpu_s
-    return CaughtUp(len(records), len(records) / seconds, cpu_s / len(records) * 1e6, tree.rss_mb, rows)
+    return CaughtUp(line, len(records), len(records) / seconds, cpu_s / len(records) * 1e6, tree.rss_mb, rows)
 
 
 def of_topic(records: Sequence[Sent], topic: str) -> Iterator[tuple[bytes, bytes]]:
@@ -143,55 +144,48 @@ async def section(bench: Bench, steps: Steps) -> str:
     print(
         f"in order: {sum(one_by_one.rows.values()):,} rows one by one, {sum(in_runs.rows.values()):,} in runs"
     )
-    shuffled = list(data.shuffled_within(arrived, SEED))
+    inputs = {STRAIGHT: straight, SHUFFLED: list(data.shuffled_within(arrived, SEED))}
     figures: Rounds[CaughtUp] = Rounds()
     for number in range(1, bench.few + 1):
-        figures.add(LINE, number, await steps.take(LINE, catch_up(bench, shuffled, in_runs, number)))
+        for line, records in inputs.items():
+            step = catch_up(bench, line, records, in_runs, number)
+            figures.add(line, number, await steps.take(line, step))
     speed = [
         [
-            LINE,
-            f"{figure.events:,}",
-            figures.spread(LINE, lambda f: f.per_second),
-            figures.spread(LINE, lambda f: f.cpu_us, 1),
-            figures.spread(LINE, lambda f: f.rss_mb),
+            line,
+            f"{len(records):,}",
+            figures.spread(line, lambda f: f.per_second),
+            figures.spread(line, lambda f: f.cpu_us, 1),
+            figures.spread(line, lambda f: f.rss_mb),
         ]
-        for figure in figures.of(LINE)[:1]
+        for line, records in inputs.items()
+        if figures.of(line)
     ]
     return f"""\
 {table(["input", "events", "events/s", "CPU us/event", "MB"], speed)}
 
-{rows_table(figures.of(LINE), one_by_one, in_runs)}
+{rows_table(figures, one_by_one, in_runs)}
 
 The demo's traffic of the first {DAYS} days, {len(straight):,} events: leads, deals, late and repeated events,
-unreadable
-ones, credits by every model. The events of an hour are shuffled and lie preloaded in their topics, which one
-worker reads as fast as each comes. Events per second count from the first journal record to the last row, the
-{WORKER["source_idle_s"]:g} s in which event time waits for sources that may have more included. Amplification
-is the number of
-records by that of the same events in the order of their arrival: handled one by one, as live traffic is, and
-{RUN} at a
-time. The last row of every account and every credit row is compared with the run in order."""
+unreadable ones, credits by every model. They lie preloaded in their topics, as they arrived or with the events of
+each hour shuffled, and one worker reads as fast as each comes. Events per second count from the first journal record
+to the last row, the {WORKER["source_idle_s"]:g} s in which event time waits for sources that may have more included.
+Amplification is the number of records of the shuffled backlog by that of the same events as they arrived, and by what
+they give in memory in the order of their arrival: handled one by one, as live traffic is, and {RUN} at a time. The
+last row of every account and every credit row is compared with the run in order."""
 
 
-def rows_table(found: Sequence[CaughtUp], one_by_one: InOrder, in_runs: InOrder) -> str:
+def rows_table(figures: Rounds[CaughtUp], one_by_one: InOrder, in_runs: InOrder) -> str:
     """Records by topic, and how many times as many as in order."""
-    if not found:
-        return "Not measured."
+    shuffled, straight = figures.of(SHUFFLED), figures.of(STRAIGHT)
+    if not shuffled or not straight:
+        return "Rows: not measured."
+    counts = (shuffled[-1].rows, straight[-1].rows, one_by_one.rows, in_runs.rows)
     rows = []
     for topic in (*ANSWERS, ""):
-        live, single_count, grouped_count = (
-            (counts.get(topic, 0) if topic else sum(counts.values()))
-            for counts in (found[-1].rows, one_by_one.rows, in_runs.rows)
-        )
-        if live or single_count or grouped_count:
-            times = [f"{live / other:.2f}" if other else "-" for other in (single_count, grouped_count)]
-            rows.append([topic or "all", f"{live:,}", f"{single_count:,}", f"{grouped_count:,}", *times])
-    head = [
-        "rows",
-        "backlog",
-        "in order, one by one",
-        f"in order, {RUN} at a time",
-        "x one by one",
-        f"x {RUN} at a time",
-    ]
-    return table(head, rows)
+        backlog, *others = [of.get(topic, 0) if topic else sum(of.values()) for of in counts]
+        if any((backlog, *others)):
+            times = [f"{backlog / other:.2f}" if other else "-" for other in others]
+            rows.append([topic or "all", *(f"{count:,}" for count in (backlog, *others)), *times])
+    names = ["as they arrived", "in order, one by one", f"in order, {RUN} at a time"]
+    return table(["rows", "shuffled", *names, *(f"x {name}" for name in names)], rows)
