@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ from streams.settings import (
     sources,
     warnings,
 )
+from streams.settings.load import NOT_SETTINGS
 
 HASH_KEY = "0123456789abcdef0123"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -190,6 +193,16 @@ def test_a_variable_of_ours_that_sets_nothing_is_refused(
     with pytest.raises(ConfigInvalid) as caught:
         load_settings()
     assert [str(problem) for problem in caught.value.problems] == [f"{name}: sets nothing: {hint}"]
+
+
+def test_the_variables_that_tests_and_make_use_are_no_wrong_settings() -> None:
+    files = [ROOT / "Makefile", *(ROOT / "tests").rglob("*.py")]
+    asked = r"environ(?:\.get\(|\[)\"(HEADWATER_[A-Z_]+)\"|^\t.*?\b(HEADWATER_[A-Z_]+)="
+    found = {
+        name for file in files for pair in re.findall(asked, file.read_text(), re.M) for name in pair if name
+    }
+    assert "HEADWATER_SOAK" in found
+    assert {name for name in found if "__" not in name} <= NOT_SETTINGS
 
 
 @pytest.mark.parametrize(
