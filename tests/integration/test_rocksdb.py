@@ -68,6 +68,28 @@ async def test_a_worker_killed_under_load_goes_on_from_its_disk_and_from_the_cha
         await audit(product, wanted)
 
 
+async def test_partitions_that_went_to_another_worker_and_came_back_are_read_on_from_where_they_were(
+    kafka_broker: LocalKafka, prefix: str, tmp_path: Path
+) -> None:
+    records = traffic(seed=22)
+    wanted, end = expected(records)
+    async with installed(live(kafka_broker, prefix, tmp_path)) as product:
+        first = product.worker(store="rocksdb").start()
+        await product.send(records[:2_000])
+        await product.until_more_credits(first)
+        second = product.worker(store="rocksdb").start()
+        await product.until_ready(second)
+        feeding = asyncio.create_task(product.send(records[2_000:], per_second=400.0))
+        await product.until_more_credits(second)
+        before = await written(product)
+        assert second.end(signal.SIGTERM) == 0
+        await product.until(lambda: first.total("headwater_rebalances_total") >= 3, "the first has all again")
+        assert await recovered(product, first) < before / 4
+        await feeding
+        await product.until_done(end)
+        await audit(product, wanted)
+
+
 async def test_a_second_worker_on_the_same_data_directory_ends_with_a_clear_word(
     kafka_broker: LocalKafka, prefix: str, tmp_path: Path
 ) -> None:
