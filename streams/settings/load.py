@@ -28,7 +28,6 @@ NOT_SETTINGS = frozenset(
         "HEADWATER_REQUIRE_PROMETHEUS",
         "HEADWATER_KAFKA_CACHE",
         "HEADWATER_SOAK",
-        "HEADWATER_SOAK",
     }
 )
 """Variables with our prefix that are no settings: of the command line, and of the tests."""

@@ -88,6 +88,13 @@ async def test_a_worker_frozen_past_its_session_does_no_damage_that_lasts(
         await product.until(
             lambda: found_foreign(product) > 0, "the writes of the frozen one were found", DONE_S
         )
+        proxy.delay_s = 0.0
+        await product.until(lambda: not first.runs() or first.not_ready() == [], "it ends or works", DONE_S)
+        if (
+            not first.runs()
+        ):  # asleep past its request timeout as well: it gives up, and a supervisor starts it again
+            assert await asyncio.to_thread(first.ended) == 1
+            first.start()
         await product.until_ready(first, second)
         await feeding
         await product.until_done(end, DONE_S)
