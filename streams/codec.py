@@ -1,7 +1,7 @@
 """Account state as bytes: what the table ``journey`` holds of an account.
 
-Under the account's key stands its header with the newest touches; under the keys of ``streams.chunks`` stand the
-messages of touches before those, of lead and deal facts, and the contacts. Header, integers little endian::
+Under the account's key stands its header with the newest touches and contacts; under the keys of ``streams.chunks``
+stand those before them, and the lead and deal facts. Header, integers little endian::
 
     version u8, flags u8, next_due i64, applied i64, horizon i64                        at fixed places
     touches u32, latest i64, first touch's instant i64, last touch's instant i64
@@ -9,7 +9,8 @@ messages of touches before those, of lead and deal facts, and the contacts. Head
         u16, their greatest instant i64
     for facts and contacts each: epoch u16, closed chunks u32, messages u32, messages in the open chunk u16
     touch and fact messages that had been answered, u32 each, when the account is stale
-    checkpoint, then the first and the last touch's channel (length u16, UTF-8), then the open chunk of touches
+    checkpoint, the first and the last touch's channel and the contacts of the open chunk (length u32, UTF-8; JSON),
+        the open chunk of touches
 
 ``next_due`` stands at a fixed place so that the timer index is built without decoding. The header is written behind
 the chunks it counts on, and counts what of them is valid: a torn write leaves a header whose chunks are all there.
@@ -31,13 +32,14 @@ from revenue_core.follow_up import FollowUp
 from revenue_core.journey import Checkpoint, State
 from revenue_core.temperature import PHASES, Temperature
 from streams import chunks, codec_v1
-from streams.chunks import Get, JsonLog, TouchChunk, TouchLog
+from streams.chunks import Get, JsonLog
+from streams.touch_log import TouchChunk, TouchLog
 
 VERSION = 2
 SILENT, QUARANTINED, UNSETTLED, STALE, UNSENT = 1, 4, 8, 16, 32
 HEADER = Struct("<BBqqqIqqqIIIHqHIIHHIIHII")
 CHECKPOINT = Struct("<BdqdIIIqqqBBqqqqqqqB")
-TEXT_LENGTH = Struct("<H")
+PART_LENGTH = Struct("<I")
 DUE, APPLIED = Struct("<q"), Struct("<q")
 FLAGS_OFFSET, DUE_OFFSET, APPLIED_OFFSET = 1, 2, 10
 COUNTED = ("", *PHASES)
@@ -79,7 +81,11 @@ class Packed:
     @classmethod
     def empty(cls, key: bytes, get: Get) -> Packed:
         """Of an account that has no state yet."""
-        return cls(TouchLog(key, get), JsonLog(chunks.FACTS, key, get), JsonLog(chunks.CONTACTS, key, get))
+        return cls(
+            TouchLog(key, get),
+            JsonLog(chunks.FACTS, key, get),
+            JsonLog(chunks.CONTACTS, key, get, inline=chunks.EMPTY),
+        )
 
     def counts(self) -> tuple[int, int]:
         """Messages of touches and of facts."""
@@ -156,10 +162,11 @@ def encode(state: State, packed: Packed) -> bytes:
         contacts.epoch, contacts.sealed, contacts.count, contacts.opened,
         *answered,
     )  # fmt: skip
-    channels = [(touch.channel if touch else "").encode() for touch in (first, last)]
+    parts = [(touch.channel if touch else "").encode() for touch in (first, last)]
+    parts.append(contacts.inline or b"")
     return b"".join((
         header, _checkpoint(state.checkpoint),
-        *(part for channel in channels for part in (TEXT_LENGTH.pack(len(channel)), channel)),
+        *(each for part in parts for each in (PART_LENGTH.pack(len(part)), part)),
         touches.open.dump(),
     ))  # fmt: skip
 
@@ -201,13 +208,23 @@ def decode(key: str, account_id: str, raw: bytes, get: Get) -> tuple[State, Pack
         contacts_epoch, contacts_sealed, contact_messages, contacts_open, *answered,
     ) = HEADER.unpack_from(raw)  # fmt: skip
     at = HEADER.size + CHECKPOINT.size
-    first_channel, at = _text(raw, at)
-    last_channel, at = _text(raw, at)
+    first_channel, at = _part(raw, at)
+    last_channel, at = _part(raw, at)
+    inline, at = _part(raw, at)
     opened = TouchChunk.load(touches_open, touches_greatest, raw[at:])
     packed = Packed(
         TouchLog(root, get, touches_sealed, touch_messages, recent_from, opened),
         JsonLog(chunks.FACTS, root, get, facts_epoch, facts_sealed, fact_messages, facts_open),
-        JsonLog(chunks.CONTACTS, root, get, contacts_epoch, contacts_sealed, contact_messages, contacts_open),
+        JsonLog(
+            chunks.CONTACTS,
+            root,
+            get,
+            contacts_epoch,
+            contacts_sealed,
+            contact_messages,
+            contacts_open,
+            inline,
+        ),
     )
     account = Account(account_id, latest=latest)
     if fact_messages:
@@ -216,9 +233,11 @@ def decode(key: str, account_id: str, raw: bytes, get: Get) -> tuple[State, Pack
         packed.known_contacts = set(packed.contacts.items())
         account.contacts = set(packed.known_contacts)
     if touches:
-        ends = [Touch(instant, "", "", True, channel) for instant, channel in
-                ((first_at, first_channel), (last_at, last_channel))]  # fmt: skip
-        account.unread = Unread(packed, touches, *ends)
+        first, last = (
+            Touch(instant, "", "", True, channel.decode())
+            for instant, channel in ((first_at, first_channel), (last_at, last_channel))
+        )
+        account.unread = Unread(packed, touches, first, last)
     state = State(
         account, silent=bool(flags & SILENT), quarantined=bool(flags & QUARANTINED), applied=applied,
         horizon=horizon, unsent=bool(flags & UNSENT), settle_at=due if flags & UNSETTLED else None,
@@ -230,11 +249,11 @@ def decode(key: str, account_id: str, raw: bytes, get: Get) -> tuple[State, Pack
     return state, packed
 
 
-def _text(raw: bytes, at: int) -> tuple[str, int]:
-    """The text at a place, and the place behind it."""
-    (length,) = TEXT_LENGTH.unpack_from(raw, at)
-    at += TEXT_LENGTH.size
-    return raw[at : at + length].decode(), at + length
+def _part(raw: bytes, at: int) -> tuple[bytes, int]:
+    """The part at a place, and the place behind it."""
+    (length,) = PART_LENGTH.unpack_from(raw, at)
+    at += PART_LENGTH.size
+    return raw[at : at + length], at + length
 
 
 def _read_checkpoint(raw: bytes) -> Checkpoint:

@@ -65,7 +65,7 @@ def final_view(
     partitions: int = 1,
     drain_every: int = 1,
     scored: bool = True,
-    live_touches: int = 400_000,
+    live_touches: int = 200_000,
     backlog_ms: int | None = None,
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Topic -> key -> last row after all events, unstable columns left out.

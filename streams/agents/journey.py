@@ -61,7 +61,7 @@ class JourneyHandler:
         too_late_ms: int | None = None,
         channels: frozenset[str] = frozenset(),
         catch_up_ms: int | None = None,
-        live_touches: int = 400_000,
+        live_touches: int = 200_000,
     ) -> None:
         self.config, self.rows, self.replay_window, self.settle_each = (
             config,

@@ -79,7 +79,7 @@ class Slice:
 
     def weigh(self, live: Live) -> None:
         """Count what an account in use takes now."""
-        weight = IN_USE + len(live.state.account.touches)
+        weight = IN_USE + len(live.state.account.touches) + live.packed.touches.recent_messages() // 8
         self.weight += weight - live.weight
         live.weight = weight
 

@@ -127,10 +127,14 @@ class AgentExecutor:
             self._carry_out(partition, effects, now_ms, lambda: None)
 
     def overrule(self, partition: int, keys: Sequence[bytes]) -> None:
-        """Write the present values of keys again, after another writer's."""
+        """Write the present values of keys again, after another writer's.
+
+        Keys without a value are left as they are: the other one was further on there, and a deletion would take what
+        it wrote from whoever recovers next, while its partition record lives.
+        """
         if partition in self.live and keys:
             view = self.store.view(partition)
-            effects = Effects(state=[(key, view.get(key)) for key in keys])
+            effects = Effects(state=[(key, value) for key in keys if (value := view.get(key)) is not None])
             self._carry_out(partition, effects, self._clock(), lambda: None)
 
     def _carry_out(self, partition: int, effects: Effects, now_ms: int, done: Callable[[], None]) -> None:

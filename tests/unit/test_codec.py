@@ -134,6 +134,21 @@ def test_a_touch_that_comes_last_writes_one_record_and_now_and_then_a_chunk():
     assert sum(len(keys) == 2 for keys in written) == 15
 
 
+@pytest.mark.parametrize("together", [30, 300])
+def test_an_id_of_the_last_24_hours_is_found_whatever_their_number_and_a_new_one_is_not(together: int):
+    minute = 60_000
+    table = stored([touch(number, occurred_at=START + number * minute) for number in range(together)])
+    past = decoded("A:acme", table)[1]
+    assert all(past.may_know(f"native:t{number}") for number in range(together))
+    assert not any(past.may_know(f"native:t{number}") for number in range(together, together + 20))
+
+
+def test_an_id_of_days_ago_need_not_be_found():
+    past = decoded("A:acme", stored([touch(number * 24) for number in range(60)]))[1]
+    assert past.may_know("native:t1416")
+    assert not past.may_know("native:t0")
+
+
 def test_a_newer_format_is_refused_with_the_way_out():
     table = stored([touch(0)])
     table[b"A:acme"] = bytes([codec.VERSION + 1]) + table[b"A:acme"][1:]

@@ -1,0 +1,209 @@
+"""The messages of an account's touches: how a chunk of them is stored, and the list of them.
+
+A chunk holds a table of texts, a JSON array without its closing bracket so that it can be added to, then the rows
+that refer to it by position.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from struct import Struct
+from typing import NamedTuple
+
+import orjson
+
+from revenue_core.account import Group
+from revenue_core.facts import DAY_MS, Touch
+from streams.chunks import MESSAGES, TOUCHES, ChunkLog, Get
+
+MOST_SEARCHED = 4
+"""With more recent chunks, a set of the ids in them is made instead of searching their bytes."""
+INBOUND, STRETCHED, FLAGS_OFFSET = 1, 2, 16
+TEXTS = 13
+PLACES = range(1 << 8)
+TOUCH = Struct(f"<qQB{TEXTS}BH")
+"""Instant, digest, flags, positions of texts, length of the event id that follows."""
+LAST_AT, LENGTH, ID_LENGTH = Struct("<q"), Struct("<I"), Struct("<H")
+
+
+class TouchChunk:
+    """Messages of the open chunk."""
+
+    __slots__ = ("count", "greatest", "places", "rows", "texts")
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {"": 0}
+        self.texts, self.rows = bytearray(b'[""'), bytearray()
+        self.count = self.greatest = 0
+
+    def append(self, identity: str, message: Group[Touch]) -> None:
+        """Add a message."""
+        source, event_id = identity.split(":", 1)
+        touch = message.body
+        place = self._place
+        raw_id = event_id.encode()
+        stretched = message.last_at != message.at
+        flags = (INBOUND if touch.inbound else 0) | (STRETCHED if stretched else 0)
+        self.rows += TOUCH.pack(
+            message.at, int(message.digest or "0", 16), flags, place(source), place(touch.type),
+            *map(place, touch[4:]), len(raw_id),
+        )  # fmt: skip
+        self.rows += raw_id
+        if stretched:
+            self.rows += LAST_AT.pack(message.last_at)
+        self.count += 1
+        self.greatest = max(self.greatest, message.last_at)
+
+    def _place(self, text: str) -> int:
+        place = self.places.get(text)
+        if place is None:
+            place = self.places[text] = len(self.places)
+            self.texts += b","
+            self.texts += orjson.dumps(text)
+        return place
+
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.texts) + len(self.rows)
+
+    def dump(self) -> bytes:
+        """Length of the table, table, rows."""
+        return b"".join((LENGTH.pack(len(self.texts)), self.texts, self.rows))
+
+    @classmethod
+    def load(cls, count: int, greatest: int, raw: bytes) -> TouchChunk:
+        """The inverse of ``dump``."""
+        chunk = cls()
+        texts, rows = split(raw)
+        chunk.count, chunk.greatest = count, greatest
+        chunk.texts, chunk.rows = bytearray(texts), bytearray(rows)
+        chunk.places = dict(zip(read_texts(texts), PLACES, strict=False))
+        return chunk
+
+
+def split(raw: bytes) -> tuple[bytes, bytes]:
+    """Table and rows of a dumped chunk of touches."""
+    (length,) = LENGTH.unpack_from(raw)
+    end = LENGTH.size + length
+    return raw[LENGTH.size : end], raw[end:]
+
+
+def read_texts(raw: bytes) -> list[str]:
+    """The texts of a table."""
+    found: list[str] = orjson.loads(raw + b"]")
+    return found
+
+
+def read_touches(texts: bytes, rows: bytes) -> Iterator[tuple[str, Group[Touch]]]:
+    """(identity, message) of every row."""
+    table, size, unpack = read_texts(texts), TOUCH.size, TOUCH.unpack_from
+    at, end = 0, len(rows)
+    while at < end:
+        instant, digest, flags, *places, length = unpack(rows, at)
+        at += size
+        event_id = rows[at : at + length].decode()
+        at += length
+        last_at = instant
+        if flags & STRETCHED:
+            (last_at,) = LAST_AT.unpack_from(rows, at)
+            at += LAST_AT.size
+        source, kind, *rest = [table[place] for place in places]
+        identity = f"{source}:{event_id}"
+        touch = Touch(instant, identity, kind, bool(flags & INBOUND), *rest)
+        yield identity, Group(instant, f"{digest:016x}", last_at, touch)
+
+
+def ids_in(rows: bytes) -> Iterator[bytes]:
+    """The ``id_pattern`` of every row."""
+    size, at, end = TOUCH.size, 0, len(rows)
+    while at < end:
+        flags = rows[at + FLAGS_OFFSET]
+        start = at + size - ID_LENGTH.size
+        (length,) = ID_LENGTH.unpack_from(rows, start)
+        at += size + length
+        yield rows[start:at]
+        if flags & STRETCHED:
+            at += LAST_AT.size
+
+
+def id_pattern(identity: str) -> bytes:
+    """Bytes that stand in the rows of every chunk with a message of this identity, and rarely in others."""
+    raw = identity.split(":", 1)[1].encode()
+    return ID_LENGTH.pack(len(raw)) + raw
+
+
+class Recent(NamedTuple):
+    """A closed chunk that may hold an earlier message of a fact that comes now."""
+
+    number: int
+    greatest: int
+    rows: bytes
+
+
+class TouchLog(ChunkLog):
+    """The messages of touches; the open chunk is part of the account's header."""
+
+    __slots__ = ("_ids", "_recent", "_recent_from", "open")
+
+    def __init__(
+        self, root: bytes, get: Get, sealed: int = 0, count: int = 0, recent_from: int = 0,
+        opened: TouchChunk | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(TOUCHES, root, get, 0, sealed, count)
+        self.open = opened or TouchChunk()
+        self._recent_from = recent_from
+        self._recent: deque[Recent] | None = deque() if recent_from == sealed else None
+        self._ids: set[bytes] = set()
+        """Patterns of the ids in all recent chunks and the open one, once there are many of these; else empty."""
+
+    def append(self, identity: str, message: Group[Touch]) -> None:
+        """Add a message."""
+        self.open.append(identity, message)
+        self.count += 1
+        if self._ids:
+            self._ids.add(id_pattern(identity))
+        if self.full(self.open):
+            self.write(self.open)
+            self._recents().append(Recent(self.sealed, self.open.greatest, bytes(self.open.rows)))
+            self.sealed += 1
+            self.open = TouchChunk()
+
+    def messages(self) -> Iterator[tuple[str, Group[Touch]]]:
+        """All, in order of arrival."""
+        for number in range(self.sealed):
+            yield from read_touches(*split(self.read(number).body))
+        yield from read_touches(bytes(self.open.texts), bytes(self.open.rows))
+
+    def may_know(self, identity: str) -> bool:
+        """Whether a recent chunk may hold a message of this identity."""
+        pattern = id_pattern(identity)
+        recent = self._recents()
+        if len(recent) <= MOST_SEARCHED:
+            self._ids.clear()
+            return pattern in self.open.rows or any(pattern in each.rows for each in recent)
+        if not self._ids or len(self._ids) > 2 * MESSAGES * (len(recent) + 1):
+            self._ids = {found for each in recent for found in ids_in(each.rows)}
+            self._ids.update(ids_in(bytes(self.open.rows)))
+        return pattern in self._ids
+
+    def recent_messages(self) -> int:
+        """How many messages of recent chunks are in memory."""
+        return MESSAGES * len(self._recent or ())
+
+    def recent_from(self, latest: int) -> int:
+        """Number of the first recent chunk: those before it hold nothing within 24 h of the latest fact."""
+        recent = self._recent
+        if recent is not None:
+            while recent and recent[0].greatest < latest - DAY_MS:
+                recent.popleft()
+            self._recent_from = recent[0].number if recent else self.sealed
+        return self._recent_from
+
+    def _recents(self) -> deque[Recent]:
+        if self._recent is None:
+            self._recent = deque()
+            for number in range(self._recent_from, self.sealed):
+                stored = self.read(number)
+                self._recent.append(Recent(number, stored.greatest, split(stored.body)[1]))
+        return self._recent
