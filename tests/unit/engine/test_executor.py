@@ -212,14 +212,14 @@ async def test_state_of_a_repeated_batch_whose_offset_nobody_knows_is_at_an_unkn
     assert tracker.acknowledged(place, 4, 5) is None
 
 
-async def test_values_are_written_again_after_another_writer() -> None:
+async def test_values_are_written_again_after_another_writer_and_nothing_is_deleted() -> None:
     job = Job()
     job.store.apply(0, [(b"a", b"1")])
     job.executor.assign([0])
-    job.executor.overrule(0, [b"a", b"gone"])
+    job.executor.overrule(0, [b"a", b"unknown"])
     job.executor.overrule(1, [b"a"])
     await job.executor.settled()
-    assert job.producer.records == [("app-t-changelog", 0, b"a", b"1"), ("app-t-changelog", 0, b"gone", None)]
+    assert job.producer.records == [("app-t-changelog", 0, b"a", b"1")]
 
 
 class InTwoBatches:
@@ -237,6 +237,7 @@ class InTwoBatches:
 
 async def test_runs_that_share_a_batch_are_acknowledged_in_their_order() -> None:
     job = Job()
+    job.store.apply(0, [(key, b"1") for key in (b"a", b"b", b"c")])
     job.executor.assign([0])
     job.executor.producer = producer = InTwoBatches()
     job.executor.overrule(0, [b"a", b"b"])
