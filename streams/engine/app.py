@@ -97,21 +97,22 @@ class EngineApp(faust.App):
         channel = self.topic(*spec.topics, schema=RunSchema(), key_type=bytes, value_type=bytes)
 
         async def feed(stream: Any) -> None:
-            await self._feed(executor, stream)
+            async for _ in stream:  # runs do not come this way: the consumer hands them to ``take``
+                raise AssertionError(f"{spec.name} got a message")
 
         feed.__name__ = feed.__qualname__ = spec.name
         self.agent(channel, name=spec.name)(feed)
 
-    async def _feed(self, executor: AgentExecutor, stream: Any) -> None:
-        stream.enable_acks = False  # a run is done when its effects are acknowledged, not when it was handled
-        async for run in stream:
-            if self._is_current(run):
-                try:
-                    executor.handle(run, self.consumer.run_done)
-                except Exception as error:
-                    # Fail stop: its state may be half applied, and stock Faust would commit what it skipped.
-                    await self.crash(error)
-                    raise
+    async def take(self, run: RunMessage) -> None:
+        """Handle a run, unless a rebalance began since it was fetched: then it will be fetched again."""
+        executor = self._readers[run.topic]
+        if self._is_current(run):
+            try:
+                executor.handle(run, self.consumer.run_done, self.consumer.run_held)
+            except Exception as error:
+                # Fail stop: its state may be half applied, and stock Faust would commit what it skipped.
+                await self.crash(error)
+                raise
 
     def _is_current(self, run: RunMessage) -> bool:
         """False for a run that was on its way when a rebalance began: it will be fetched again."""

@@ -6,8 +6,7 @@ underneath takes all of it as arguments; ``tests/unit/engine/test_aiokafka_contr
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -20,11 +19,39 @@ NO_HEADERS: list[tuple[str, bytes]] = []
 """Shared by all records without headers; never written to."""
 
 
+class Delivery:
+    """The acknowledgement of a batch: what a future is, but who waits is called at once and in order."""
+
+    __slots__ = ("_waiting", "base", "error", "since")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        """When the batch was begun, on the monotonic clock."""
+        self.base: int | None = None
+        """Offset of the batch's first record, once it is acknowledged; -1: the broker no longer knew."""
+        self.error: BaseException | None = None
+        self._waiting: list[Callable[[Delivery], None]] = []
+
+    def then(self, callback: Callable[[Delivery], None]) -> None:
+        """Call when the batch is acknowledged or refused; at once if it is. The callback must not raise."""
+        if self.base is None and self.error is None:
+            self._waiting.append(callback)
+        else:
+            callback(self)
+
+    def settle(self, base: int | None, error: BaseException | None = None) -> None:
+        """The broker has the batch, or it will never have it. Only the first call counts."""
+        if self.base is None and self.error is None:
+            self.base, self.error = base, error
+            waiting, self._waiting = self._waiting, []
+            for callback in waiting:
+                callback(self)
+
+
 class Appended(NamedTuple):
     """Where some items went."""
 
-    base: asyncio.Future[int]
-    """Offset of the batch's first record, once the batch is acknowledged."""
+    batch: Delivery
     start: int
     """Position of our first item in the batch."""
     end: int
@@ -49,15 +76,13 @@ def upper_size(item: Item) -> int:
 class Slot:
     """A batch that is being filled until the producer takes it."""
 
-    __slots__ = ("_append", "builder", "count", "future", "since")
+    __slots__ = ("_append", "builder", "count", "delivery")
 
-    def __init__(self, batch_bytes: int, codec: int, future: asyncio.Future[int], since: float) -> None:
+    def __init__(self, batch_bytes: int, codec: int, delivery: Delivery) -> None:
         self.builder: Any = BatchBuilder(batch_bytes, codec, is_transactional=0)
         self._append = self.builder._builder.append
         self.count = 0
-        self.future = future
-        """Base offset of the batch, once it is acknowledged."""
-        self.since = since
+        self.delivery = delivery
 
     def fill(self, items: Sequence[Item], at: int, now_ms: int) -> int:
         """Append items from index ``at`` on; returns the index of the first one that did not fit."""

@@ -26,6 +26,7 @@ from mode import Service
 from mode.utils.futures import maybe_async
 
 from streams.engine.ledger import Ledger, Verdict
+from streams.engine.pacing import PacedFetches
 
 if TYPE_CHECKING:
     from streams.engine.app import EngineApp
@@ -34,6 +35,10 @@ CHANGELOG_RUN = 5_000
 """Records in a run of a changelog: they are only put into a dictionary."""
 POLL_S = 0.05
 """How long a fetch without data may wait before the set of partitions is looked at again."""
+TURN_S = 0.005
+"""After so long the runs of one fetch make a pause; shorter ones are handled together and answered together."""
+FETCH_PACE_S = 0.004
+"""Between the answer to a fetch and the next one while fetches bring less than a run."""
 HELD_BACK_POLL_S = 0.002
 """The same while some partition waits for room."""
 
@@ -50,6 +55,9 @@ class InlineConsumerThread(driver.AIOKafkaConsumerThread):
 
     def __init__(self, consumer: EngineConsumer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
+        self._paced: Any = None
+        self._taken = 0
+        """Records handed out by the fetcher."""
 
     async def start(self) -> None:
         """Start as a plain service."""
@@ -97,6 +105,9 @@ class InlineConsumerThread(driver.AIOKafkaConsumerThread):
         if not self.consumer.flow_active:
             return {}
         fetcher = consumer._fetcher
+        if fetcher is not self._paced:
+            self._paced = fetcher
+            PacedFetches(fetcher, FETCH_PACE_S, self.app.settings.batch_max, lambda: self._taken)
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError()
         found: dict[TP, list[Any]] = {}
@@ -107,6 +118,7 @@ class InlineConsumerThread(driver.AIOKafkaConsumerThread):
                     active_partitions, timeout=timeout, max_records=self.app.settings.batch_max
                 )
                 await self._collect(fetcher, active_partitions, found)
+        self._taken += sum(map(len, found.values()))
         return found
 
     async def _collect(self, fetcher: Any, active: Any, found: dict[TP, list[Any]]) -> None:
@@ -200,6 +212,7 @@ class EngineConsumer(driver.Consumer):
         return {}
 
     async def _hand_over(self, fetched: Mapping[TP, list[Any]], generation: int) -> None:
+        began = monotonic()
         for key, records in fetched.items():
             tp = TP(*key)
             # The live set, not the one the fetch was started with: a partition that was paused meanwhile will be
@@ -220,7 +233,10 @@ class EngineConsumer(driver.Consumer):
             if verdict is Verdict.DELIVER:
                 run = ledger.deliver(tp, fresh, generation)
                 run.left = self._waiting(tp)
-                await self.callback(run)
+                await self.app.take(run)
+                if monotonic() - began > TURN_S:  # let heartbeats out in between
+                    await asyncio.sleep(0)
+                    began = monotonic()
             elif verdict is Verdict.FETCH_AGAIN:
                 self.gap_probes += 1
                 self.app.observer.gap_probed(tp.topic, tp.partition)
@@ -261,6 +277,14 @@ class EngineConsumer(driver.Consumer):
             self._commit_now.set()
         self._room.set()
 
+    def run_held(self, run: Any) -> None:
+        """A run's effects are acknowledged, but its handler still owes something for it."""
+        if self.ledger.held(run):
+            executor = self.app.reader_of(run.topic)
+            if executor is not None:
+                executor.settle_held(run.partition)
+        self._room.set()
+
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit the acknowledged prefix of every owned partition; True when the group took it."""
         async with self._committing:
@@ -288,6 +312,8 @@ class EngineConsumer(driver.Consumer):
     async def wait_empty(self) -> None:
         """Wait until everything that was begun is acknowledged, then commit it."""
         if not self.app.crashed:
+            for executor in self.app.executors:
+                executor.settle_held()
             await self.app.effects_settled()
         await self.commit()
 

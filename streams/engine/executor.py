@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Protocol
 
 from streams.effects import Effects, Output, Run
-from streams.engine.batches import NO_HEADERS, Appended, Item
-from streams.engine.chains import Acks, Chain
+from streams.engine.batches import NO_HEADERS, Appended, Delivery, Item
+from streams.engine.chains import Chain
 from streams.engine.errors import UnknownTopic
 from streams.engine.observer import Observer
 from streams.engine.runs import RunMessage
@@ -23,8 +24,14 @@ UNKNOWN = -1
 class Appender(Protocol):
     """What the executor needs of the producer."""
 
-    def append(self, topic: str, partition: int, items: Sequence[Item], now_ms: int) -> Sequence[Appended]:
-        """Append items; returns the batches they went into."""
+    def append(
+        self, topic: str, partition: int, items: Sequence[Item], now_ms: int, *, patient: bool = False
+    ) -> Sequence[Appended]:
+        """Append items; returns the batches they went into. With ``patient`` they need not be sent at once."""
+
+
+def _nothing(_: RunMessage) -> None:
+    """Default of a callback."""
 
 
 def group_outputs(outputs: Iterable[Output], counts: Mapping[str, int]) -> dict[tuple[str, int], list[Item]]:
@@ -107,24 +114,53 @@ class AgentExecutor:
 
     # -- work
 
-    def handle(self, message: RunMessage, done: Callable[[RunMessage], None]) -> None:
-        """Handle a run; ``done`` is called when its effects are acknowledged."""
+    def handle(
+        self,
+        message: RunMessage,
+        done: Callable[[RunMessage], None],
+        held: Callable[[RunMessage], None] = _nothing,
+    ) -> None:
+        """Handle a run. ``done`` is called when its effects are acknowledged and, if the handler holds it, paid for;
+        ``held`` for a run that is held when its own effects are acknowledged.
+        """
         partition = message.partition
         run = Run(message.topic, partition, message.records, self._clock(), message.left)
         began = perf_counter()
         effects = self.spec.handler.handle(run, self.store.view(partition))
         seconds = perf_counter() - began
-        self._carry_out(partition, effects, run.now_ms, lambda: done(message))
+        chain = self._chains[partition]
+        chain.holding = effects.held
+
+        def finish() -> None:
+            if effects.held:
+                chain.owing.append(partial(done, message))
+                held(message)
+            else:
+                chain.pay()
+                done(message)
+
+        self._carry_out(partition, effects, run.now_ms, finish)
         self._observer.run_handled(self.spec.name, run.topic, partition, len(run.records), seconds)
 
-    def interval(self, partition: int, max_open: int) -> None:
+    def interval(self, partition: int, max_open: int | None = None) -> None:
         """Let the handler act by the clock in an owned partition, unless it is full of effects under way."""
-        if partition not in self.live or len(self._chains[partition]) >= max_open:
+        chain = self._chains.get(partition)
+        if chain is None or (max_open is not None and len(chain) >= max_open):
             return
         now_ms = self._clock()
         effects = self.spec.handler.interval(partition, now_ms, self.store.view(partition))
-        if effects is not None:
-            self._carry_out(partition, effects, now_ms, lambda: None)
+        if effects is None:
+            return
+        if effects.held:
+            raise TypeError(f"agent {self.spec.name!r} holds what is not a run")
+        chain.holding = False
+        self._carry_out(partition, effects, now_ms, chain.pay)
+
+    def settle_held(self, partition: int | None = None) -> None:
+        """Have the handler pay now for what it holds, in one owned partition or in all."""
+        for number in sorted(self.live) if partition is None else [partition]:
+            if number in self._chains and self._chains[number].holding:
+                self.interval(number)
 
     def overrule(self, partition: int, keys: Sequence[bytes]) -> None:
         """Write the present values of keys again, after another writer's.
@@ -137,47 +173,50 @@ class AgentExecutor:
             effects = Effects(state=[(key, value) for key in keys if (value := view.get(key)) is not None])
             self._carry_out(partition, effects, self._clock(), lambda: None)
 
-    def _carry_out(self, partition: int, effects: Effects, now_ms: int, done: Callable[[], None]) -> None:
+    def _carry_out(self, partition: int, effects: Effects, now_ms: int, finish: Callable[[], None]) -> None:
         producer, observer, name = self.producer, self._observer, self.spec.name
         assert producer is not None
-        if effects.state and self.changelog is None:
+        state = effects.state
+        if state and self.changelog is None:
             raise TypeError(f"agent {name!r} has no table but returned state records")
-        grouped = group_outputs(effects.outputs, self._counts)
-        acks = [
-            batch.base
-            for (topic, number), items in grouped.items()
-            for batch in producer.append(topic, number, items, now_ms)
-        ]
-        self.store.apply(partition, effects.state)
+        deliveries: list[Delivery] = []
+        counts: dict[str, int] = {}
+        for (topic, number), items in group_outputs(effects.outputs, self._counts).items():
+            counts[topic] = counts.get(topic, 0) + len(items)
+            deliveries += [part.batch for part in producer.append(topic, number, items, now_ms)]
+        self.store.apply(partition, state)
+        batches: list[Appended] = []
 
         def outputs_acked() -> None:
-            if grouped:
-                counts: dict[str, int] = {}
-                for (topic, _), items in grouped.items():
-                    counts[topic] = counts.get(topic, 0) + len(items)
+            if counts:
                 observer.outputs_acked(name, counts, effects.origins, self._clock())
 
-        self._chains[partition].add(
-            acks, outputs_acked, lambda: self._append_state(partition, effects.state), done
-        )
+        def append_state() -> list[Delivery]:
+            if state:
+                batches.extend(self._append_state(partition, state))
+            return [part.batch for part in batches]
 
-    def _append_state(self, partition: int, state: Sequence[Write]) -> Acks:
-        if not state:
-            return ()
+        def state_acked() -> None:
+            if batches:
+                self._state_acked(partition, batches, state)
+            finish()
+
+        self._chains[partition].add(deliveries, outputs_acked, append_state, state_acked)
+
+    def _append_state(self, partition: int, state: Sequence[Write]) -> Sequence[Appended]:
         assert self.changelog is not None and self.producer is not None
         items: list[Item] = [(key, value, NO_HEADERS) for key, value in state]
-        batches = self.producer.append(self.changelog, partition, items, self._clock())
-        return [self._state_acked(partition, batches, state)]
+        return self.producer.append(self.changelog, partition, items, self._clock(), patient=True)
 
-    async def _state_acked(self, partition: int, batches: Sequence[Appended], state: Sequence[Write]) -> None:
-        await batches[-1].base  # whoever shares it goes on in the order in which they came to wait, also we
+    def _state_acked(self, partition: int, batches: Sequence[Appended], state: Sequence[Write]) -> None:
         position = None
-        for batch in batches:
-            base = await batch.base
+        for delivery, start, end in batches:
+            base = delivery.base
+            assert base is not None
             if base < 0:  # written before, and the broker does not say where
                 position = self._advance(partition, UNKNOWN, UNKNOWN)
             else:
-                position = self._advance(partition, base + batch.start, base + batch.end)
+                position = self._advance(partition, base + start, base + end)
         self.store.confirm(partition, state, position)
         size = sum(len(key) + len(value or b"") for key, value in state)
         self._observer.state_acked(self.spec.name, partition, len(state), size)

@@ -40,7 +40,7 @@ class PartitionLedger:
         self.uncommitted = 0
         """Records in ``runs``."""
         self.acked = 0
-        """Records of them that are done."""
+        """Records of them that are acknowledged: done, or held."""
         self.probed: int | None = None
         """Offset at which a hole was seen once."""
 
@@ -69,10 +69,16 @@ class PartitionLedger:
         self.next_offset = run.offset + 1
         return run
 
-    def done(self, run: RunMessage) -> None:
-        """A run's effects are acknowledged."""
-        run.done = True
+    def held(self, run: RunMessage) -> None:
+        """A run's effects are acknowledged, but its handler still owes something for it."""
+        run.held = True
         self.acked += len(run.records)
+
+    def done(self, run: RunMessage) -> None:
+        """A run's effects are acknowledged, and nothing is owed for it."""
+        run.done = True
+        if not run.held:
+            self.acked += len(run.records)
 
     def committable(self) -> int | None:
         """Next offset after the acknowledged prefix; None when nothing is new."""
@@ -122,10 +128,19 @@ class Ledger:
             and ledger.uncommitted + self._batch_max <= self._replay_window
         )
 
-    def done(self, run: RunMessage) -> bool:
-        """A run's effects are acknowledged. True when a commit should not wait for the timer.
+    def held(self, run: RunMessage) -> bool:
+        """A run is acknowledged but held. True when its partition can take no more before that is paid for."""
+        ledger = self.partitions.get(run.tp)
+        if ledger is None or run.owner is not ledger:
+            return False
+        ledger.held(run)
+        return ledger.uncommitted + self._batch_max > self._replay_window
 
-        That is when a partition has used a quarter of its window with acknowledged work.
+    def done(self, run: RunMessage) -> bool:
+        """A run's effects are acknowledged and nothing is owed for it.
+
+        True when a commit should not wait for the timer: when a partition has used a quarter of its window with
+        acknowledged work.
         """
         ledger = self.partitions.get(run.tp)
         if ledger is None or run.owner is not ledger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 from faust.serializers.schemas import Schema
@@ -15,7 +16,7 @@ from streams.effects import Record
 class RunMessage(ConsumerMessage):
     """Consecutive records of one partition. ``offset`` is the last record's."""
 
-    __slots__ = ("done", "left", "owner", "records")
+    __slots__ = ("done", "held", "left", "owner", "records", "since")
 
     def __init__(self, tp: TP, records: Sequence[Record], generation: int, owner: object) -> None:
         last = records[-1]
@@ -28,8 +29,12 @@ class RunMessage(ConsumerMessage):
         """The bookkeeping it was handed over by; after a rebalance there is a new one."""
         self.left = 0
         """Offsets known to wait behind it (``streams.effects.Run.left``)."""
+        self.held = False
+        """True when its effects are acknowledged but the handler still owes something for it."""
         self.done = False
-        """True when its effects are acknowledged: the only thing that makes its offset committable."""
+        """True when its effects are acknowledged and paid for: the only thing that makes its offset committable."""
+        self.since = monotonic()
+        """When it was handed over."""
 
 
 class RunSchema(Schema):

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
-from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
+from aiokafka.producer.sender import Sender
 from aiokafka.record import MemoryRecords
 from faust.app import App
 from faust.tables.manager import TableManager
@@ -75,7 +76,11 @@ def test_raw_records_have_all_that_handlers_see() -> None:
     ("owner", "name", "parameters"),
     [
         (Fetcher, "fetched_records", ["partitions", "timeout", "max_records"]),
-        (MessageAccumulator, "add_batch", ["builder", "tp", "timeout"]),
+        (Fetcher, "_proc_fetch_request", ["assignment", "node_id", "request"]),
+        (MessageAccumulator, "drain_by_nodes", ["ignore_nodes", "muted_partitions"]),
+        (MessageAccumulator, "fail_all", ["exception"]),
+        (MessageBatch, "done", ["base_offset", "timestamp", "log_start_offset", "_record_metadata_class"]),
+        (MessageBatch, "failure", ["exception"]),
         (Producer, "_settings_extra", []),
         (AIOKafkaConsumerThread, "_create_worker_consumer", ["transport"]),
         (
@@ -113,8 +118,14 @@ def test_the_consumer_reads_its_fetch_wait_when_it_starts() -> None:
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in inspect.getsource(AIOKafkaConsumer.start)
 
 
-def test_an_accepted_batch_is_returned_without_another_turn_of_the_loop() -> None:
-    """The lane adds records until the accumulator has the batch; nothing may run between that and the return."""
-    source = inspect.getsource(MessageAccumulator.add_batch)
-    assert source.count("await ") == 1
-    assert "wait_drain" in source
+def test_the_sender_asks_for_batches_right_before_it_sends_them() -> None:
+    """Lanes add records until the sender asks; it asks again after every request, and when it is woken."""
+    source = inspect.getsource(Sender._sender_routine)
+    assert source.count("drain_by_nodes(") == 1
+    assert "ignore_nodes=self._in_flight" in source
+    assert "waiters.add(self._message_accumulator.waiter())" in source
+    assert "self._message_accumulator.fail_all" in inspect.getsource(Sender._fail_all)
+
+
+def test_the_fetcher_looks_its_request_function_up_on_itself() -> None:
+    assert "self._proc_fetch_request(" in inspect.getsource(Fetcher._fetch_requests_routine)

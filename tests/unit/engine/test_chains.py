@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 
 import pytest
 
+from streams.engine.batches import Delivery
 from streams.engine.chains import Chain
 
 
@@ -15,34 +15,29 @@ class Recorder:
         self.happened: list[str] = []
         self.errors: list[BaseException] = []
         self.chain = Chain(self.errors.append)
-        self.outputs: dict[int, asyncio.Future[None]] = {}
-        self.states: dict[int, asyncio.Future[None]] = {}
+        self.outputs: dict[int, Delivery] = {}
+        self.states: dict[int, Delivery] = {}
 
-    def add(self, run: int) -> None:
-        loop = asyncio.get_running_loop()
-        self.outputs[run], self.states[run] = loop.create_future(), loop.create_future()
+    def add(self, run: int, *, settled: bool = False) -> None:
+        self.outputs[run], self.states[run] = Delivery(0.0), Delivery(0.0)
+        if settled:
+            self.outputs[run].settle(1)
+            self.states[run].settle(1)
 
-        def append() -> list[Awaitable[None]]:
+        def append() -> list[Delivery]:
             self.happened.append(f"state {run}")
             return [self.states[run]]
 
         self.chain.add([self.outputs[run]], lambda: None, append, lambda: self.happened.append(f"done {run}"))
 
-    async def settle(self) -> None:
-        for _ in range(10):
-            await asyncio.sleep(0)
-
 
 async def test_state_waits_for_the_outputs_and_done_for_the_state() -> None:
     recorder = Recorder()
     recorder.add(1)
-    await recorder.settle()
     assert recorder.happened == []
-    recorder.outputs[1].set_result(None)
-    await recorder.settle()
+    recorder.outputs[1].settle(7)
     assert recorder.happened == ["state 1"]
-    recorder.states[1].set_result(None)
-    await recorder.settle()
+    recorder.states[1].settle(7)
     assert recorder.happened == ["state 1", "done 1"]
 
 
@@ -50,11 +45,9 @@ async def test_state_never_overtakes_the_run_before() -> None:
     recorder = Recorder()
     recorder.add(1)
     recorder.add(2)
-    recorder.outputs[2].set_result(None)
-    await recorder.settle()
+    recorder.outputs[2].settle(7)
     assert recorder.happened == []
-    recorder.outputs[1].set_result(None)
-    await recorder.settle()
+    recorder.outputs[1].settle(7)
     assert recorder.happened == ["state 1", "state 2"]
 
 
@@ -62,11 +55,47 @@ async def test_the_next_state_does_not_wait_for_the_acknowledgement_of_the_one_b
     recorder = Recorder()
     for run in (1, 2):
         recorder.add(run)
-        recorder.outputs[run].set_result(None)
-    await recorder.settle()
-    recorder.states[2].set_result(None)
-    await recorder.settle()
-    assert recorder.happened == ["state 1", "state 2", "done 2"]
+        recorder.outputs[run].settle(7)
+    recorder.states[2].settle(7)
+    assert recorder.happened == ["state 1", "state 2"]
+
+
+async def test_runs_are_done_in_their_order() -> None:
+    recorder = Recorder()
+    for run in (1, 2, 3):
+        recorder.add(run)
+        recorder.outputs[run].settle(7)
+    recorder.states[2].settle(7)
+    recorder.states[1].settle(7)
+    assert recorder.happened == ["state 1", "state 2", "state 3", "done 1", "done 2"]
+
+
+async def test_what_needs_no_waiting_is_done_at_once() -> None:
+    recorder = Recorder()
+    recorder.chain.add([], lambda: None, list, lambda: recorder.happened.append("done"))
+    recorder.add(2, settled=True)
+    assert recorder.happened == ["done", "state 2", "done 2"]
+    assert len(recorder.chain) == 0
+
+
+async def test_a_run_may_be_added_by_the_end_of_another() -> None:
+    recorder = Recorder()
+    recorder.chain.add([], lambda: None, list, lambda: recorder.add(2, settled=True))
+    assert recorder.happened == ["state 2", "done 2"]
+
+
+@pytest.mark.parametrize("stage", ["outputs_acked", "append_state", "done"])
+async def test_an_error_of_what_is_called_breaks_the_chain(stage: str) -> None:
+    recorder = Recorder()
+
+    def fail() -> list[Delivery]:
+        raise ValueError(stage)
+
+    calls = {"outputs_acked": lambda: None, "append_state": list, "done": lambda: None, stage: fail}
+    recorder.chain.add([], **calls)  # type: ignore[arg-type]
+    recorder.add(2, settled=True)
+    assert [str(error) for error in recorder.errors] == [stage]
+    assert recorder.happened == []
 
 
 @pytest.mark.parametrize("stage", ["outputs", "states"])
@@ -75,13 +104,10 @@ async def test_nothing_completes_after_a_failure(stage: str) -> None:
     recorder.add(1)
     recorder.add(2)
     if stage == "states":
-        recorder.outputs[1].set_result(None)
-    await recorder.settle()
-    getattr(recorder, stage)[1].set_exception(ConnectionError("gone"))
-    recorder.outputs[2].set_result(None)
-    await recorder.settle()
-    recorder.states[2].set_result(None)
-    await recorder.settle()
+        recorder.outputs[1].settle(7)
+    getattr(recorder, stage)[1].settle(None, ConnectionError("gone"))
+    recorder.outputs[2].settle(7)
+    recorder.states[2].settle(7)
     assert not [what for what in recorder.happened if what.startswith("done")]
     assert [str(error) for error in recorder.errors] == ["gone"]
 
@@ -90,9 +116,19 @@ async def test_idle_waits_for_everything_under_way() -> None:
     recorder = Recorder()
     recorder.add(1)
     idle = asyncio.create_task(recorder.chain.idle())
-    recorder.outputs[1].set_result(None)
-    await recorder.settle()
+    recorder.outputs[1].settle(7)
+    await asyncio.sleep(0)
     assert not idle.done()
-    recorder.states[1].set_result(None)
+    recorder.states[1].settle(7)
     await asyncio.wait_for(idle, 1.0)
     assert len(recorder.chain) == 0
+
+
+async def test_idle_waits_for_nothing_that_is_broken() -> None:
+    recorder = Recorder()
+    recorder.add(1)
+    recorder.add(2)
+    idle = asyncio.create_task(recorder.chain.idle())
+    await asyncio.sleep(0)
+    recorder.outputs[1].settle(None, ConnectionError("gone"))
+    await asyncio.wait_for(idle, 1.0)

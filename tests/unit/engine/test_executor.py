@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 from faust.types import TP
 
 from streams.effects import Effects, Output, Run, StatelessHandler, TableView
-from streams.engine.batches import Appended, Item
+from streams.engine.batches import Appended, Delivery, Item
 from streams.engine.errors import UnknownTopic
 from streams.engine.executor import AgentExecutor, group_outputs
 from streams.engine.foreign import WriteTracker
@@ -23,21 +22,33 @@ from streams.partitioning import partition_of
 
 
 class Producer:
-    """Acknowledges at once, each topic partition counting its own offsets."""
+    """Acknowledges at once, or when told to; each topic partition counts its own offsets."""
 
     def __init__(self) -> None:
         self.records: list[tuple[str, int, bytes | None, bytes | None]] = []
         self.start, self.known = 0, True
         """Position of our items in their batch, and whether the broker tells its offset."""
+        self.slow = False
         self.ends: dict[tuple[str, int], int] = {}
+        self.open: list[tuple[Delivery, int]] = []
 
-    def append(self, topic: str, partition: int, items: Sequence[Item], now_ms: int) -> list[Appended]:
+    def append(
+        self, topic: str, partition: int, items: Sequence[Item], now_ms: int, *, patient: bool = False
+    ) -> list[Appended]:
         base = self.ends.get((topic, partition), 0)
         self.ends[topic, partition] = base + len(items)
         self.records += [(topic, partition, key, value) for key, value, _ in items]
-        future = asyncio.get_running_loop().create_future()
-        future.set_result(base if self.known else -1)
-        return [Appended(future, self.start, self.start + len(items))]
+        delivery = Delivery(0.0)
+        self.open.append((delivery, base if self.known else -1))
+        if not self.slow:
+            self.acknowledge()
+        return [Appended(delivery, self.start, self.start + len(items))]
+
+    def acknowledge(self) -> None:
+        """Everything appended so far."""
+        waiting, self.open = self.open, []
+        for delivery, base in waiting:
+            delivery.settle(base)
 
 
 class Upper(StatelessHandler):
@@ -103,10 +114,15 @@ async def test_outputs_go_before_state_and_the_run_is_done_last() -> None:
     job = Job()
     done: list[RunMessage] = []
     job.executor.assign([2])
+    job.producer.slow = True
     message = run(2, (b"a", b"x"), (b"b", b"y"))
     job.executor.handle(message, done.append)
     assert job.store.view(2).get(b"b") == b"y"
+    assert [record[0] for record in job.producer.records] == ["out", "out"]
+    job.producer.acknowledge()
+    assert len(job.producer.records) == 4
     assert not done
+    job.producer.acknowledge()
     await job.executor.settled()
     assert done == [message]
     assert [record[0] for record in job.producer.records] == ["out", "out", *["app-t-changelog"] * 2]
@@ -178,8 +194,10 @@ async def test_the_interval_acts_in_owned_partitions() -> None:
 async def test_the_interval_leaves_out_a_partition_that_is_full_of_effects() -> None:
     job = Job()
     job.executor.assign([3])
+    job.producer.slow = True
     for _ in range(3):
         job.executor.interval(3, 2)
+    job.producer.acknowledge()
     await job.executor.settled()
     assert len(job.producer.records) == 2
 
@@ -226,10 +244,12 @@ class InTwoBatches:
     """The first run's items go into two batches, the second run's into the last of these."""
 
     def __init__(self) -> None:
-        self.bases: list[asyncio.Future[int]] = [asyncio.get_running_loop().create_future() for _ in range(2)]
+        self.bases = [Delivery(0.0), Delivery(0.0)]
         self.runs = 0
 
-    def append(self, topic: str, partition: int, items: Sequence[Item], now_ms: int) -> list[Appended]:
+    def append(
+        self, topic: str, partition: int, items: Sequence[Item], now_ms: int, *, patient: bool = False
+    ) -> list[Appended]:
         first, last = self.bases
         self.runs += 1
         return [Appended(first, 0, 1), Appended(last, 0, 1)] if self.runs == 1 else [Appended(last, 1, 2)]
@@ -243,8 +263,7 @@ async def test_runs_that_share_a_batch_are_acknowledged_in_their_order() -> None
     job.executor.overrule(0, [b"a", b"b"])
     job.executor.overrule(0, [b"c"])
     for number, base in enumerate(producer.bases):
-        await asyncio.sleep(0.001)  # whoever waits for the batch before comes to wait for this one
-        base.set_result(number)
+        base.settle(number)
     await job.executor.settled()
     assert job.advanced == [(0, 0, 1), (0, 1, 2), (0, 2, 3)]
 
@@ -253,11 +272,104 @@ async def test_state_is_confirmed_when_it_is_acknowledged_with_the_position_behi
     job, store = Job(), RocksStore(tmp_path, lambda: 0, RocksMemory(8 << 20, 4 << 20))
     job.executor.store = store
     job.executor.assign([2])
+    job.producer.slow = True
     job.executor.handle(run(2, (b"a", b"x"), (b"b", b"y")), lambda _: None)
+    job.producer.acknowledge()
     assert (store.view(2).get(b"a"), store.position(2)) == (b"x", None)
+    job.producer.acknowledge()
     await job.executor.settled()
     assert (store.view(2).get(b"a"), store.position(2)) == (b"x", 1)
     store.close()
+
+
+class Holding(StatelessHandler):
+    """Holds runs whose first key is b"hold"; pays with anything else, and by the clock when it owes."""
+
+    def __init__(self) -> None:
+        self.owes = False
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        self.owes = run.records[0].key == b"hold"
+        return Effects(outputs=[Output("out", b"k", b"v")], held=self.owes)
+
+    def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
+        owed, self.owes = self.owes, False
+        return Effects(outputs=[Output("out", b"k", b"paid")]) if owed else None
+
+
+class HoldingJob(Job):
+    def __init__(self) -> None:
+        super().__init__()
+        self.executor.spec = AgentSpec("holding", ("in",), Holding())
+        self.executor.assign([0])
+        self.done: list[RunMessage] = []
+        self.held: list[RunMessage] = []
+
+    def handle(self, key: bytes) -> RunMessage:
+        message = run(0, (key, b"x"))
+        self.executor.handle(message, self.done.append, self.held.append)
+        return message
+
+
+async def test_a_held_run_is_done_with_the_next_one_that_is_not() -> None:
+    job = HoldingJob()
+    first, second = job.handle(b"hold"), job.handle(b"hold")
+    assert (job.done, job.held) == ([], [first, second])
+    third = job.handle(b"pay")
+    assert job.done == [first, second, third]
+    assert job.held == [first, second]
+
+
+async def test_what_pays_must_be_acknowledged() -> None:
+    job = HoldingJob()
+    first = job.handle(b"hold")
+    job.producer.slow = True
+    second = job.handle(b"pay")
+    assert job.done == []
+    job.producer.acknowledge()
+    assert job.done == [first, second]
+
+
+async def test_a_run_that_is_held_behind_what_pays_stays_held() -> None:
+    job = HoldingJob()
+    job.producer.slow = True
+    first, second, third = job.handle(b"hold"), job.handle(b"pay"), job.handle(b"hold")
+    job.producer.acknowledge()
+    assert (job.done, job.held) == ([first, second], [first, third])
+
+
+async def test_the_interval_pays_for_held_runs() -> None:
+    job = HoldingJob()
+    first = job.handle(b"hold")
+    job.executor.interval(0, 4)
+    assert job.done == [first]
+
+
+async def test_held_runs_are_paid_for_when_asked_even_if_the_slice_is_full() -> None:
+    job = HoldingJob()
+    job.producer.slow = True
+    held = [job.handle(b"hold") for _ in range(10)]
+    job.executor.settle_held()
+    job.executor.settle_held()
+    job.producer.acknowledge()
+    assert job.done == held
+    assert [value for *_, value in job.producer.records] == [*[b"v"] * 10, b"paid"]
+
+
+async def test_writing_a_value_again_pays_for_nothing() -> None:
+    job = HoldingJob()
+    job.handle(b"hold")
+    job.executor.overrule(0, [b"a"])
+    assert job.done == []
+
+
+async def test_held_runs_of_a_partition_that_is_gone_are_forgotten() -> None:
+    job = HoldingJob()
+    job.handle(b"hold")
+    job.executor.revoke([0])
+    job.executor.assign([0])
+    later = job.handle(b"pay")
+    assert job.done == [later]
 
 
 def test_outputs_are_grouped_by_partition_in_their_order() -> None:

@@ -116,6 +116,36 @@ def test_a_commit_is_wanted_early_when_a_quarter_of_the_window_is_acknowledged()
     assert book.done(part.deliver(P0, records([9]), 1))
 
 
+def test_a_held_run_gives_its_room_back_but_is_not_committable() -> None:
+    book = ledger()
+    book.start({P0: 0})
+    part = book.partitions[P0]
+    held, full = (part.deliver(P0, records(range(n, n + 10)), 1) for n in (0, 10))
+    assert not book.has_room(P0)
+    assert not book.held(held)
+    assert book.has_room(P0)
+    book.done(full)
+    assert book.committable() == {}
+    book.done(held)
+    assert book.committable() == {P0: 20}
+    book.commit({P0: 20})
+    assert (part.uncommitted, part.acked) == (0, 0)
+
+
+def test_held_runs_that_fill_the_window_must_be_paid_for() -> None:
+    book = ledger()
+    book.start({P0: 0})
+    part = book.partitions[P0]
+    runs = [part.deliver(P0, records(range(n, n + 10)), 1) for n in (0, 10, 20, 30)]
+    assert [book.held(run) for run in runs] == [True] * 4
+    assert not book.has_room(P0)
+    for run in runs:
+        book.done(run)
+    book.commit({P0: 40})
+    assert book.has_room(P0)
+    assert not book.held(part.deliver(P0, records(range(40, 50)), 1))
+
+
 def test_a_run_of_before_a_rebalance_counts_for_nothing() -> None:
     book = ledger()
     book.start({P0: 0})
