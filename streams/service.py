@@ -20,6 +20,9 @@ from streams.agents.totals import TotalsHandler
 from streams.effects import Record
 from streams.topology import CONTROL, JOURNAL, PARTIALS, Agent
 
+REPORT_MS = 250
+"""Between two reports of a source partition, where time is told by ticks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -79,7 +82,8 @@ def build(
         name: decode_with(kind, form, sources.contexts) for name, (kind, form) in sources.topics.items()
     }
     rows = RowWriter(generation=generation, late_after_ms=timing.late_after_ms)
-    ingest = IngestHandler(decoders, tables, as_of)
+    hold_ms = REPORT_MS if timing.tick_ms else 0
+    ingest = IngestHandler(decoders, tables, as_of, hold_ms=hold_ms)
     coordinator = CoordinatorHandler(journal_partitions, tick_ms=timing.tick_ms, idle_ms=timing.idle_ms)
     journey = JourneyHandler(
         config,
@@ -92,7 +96,7 @@ def build(
     )
     totals = TotalsHandler(partial(_metric_row, config), partial(version, generation, 0))
     agents = (
-        Agent("ingest", tuple(decoders), ingest),
+        Agent("ingest", tuple(decoders), ingest, interval_s=hold_ms / 1000 or None),
         Agent("coordinator", (CONTROL,), coordinator, table="coordinator", interval_s=1.0),
         Agent("journey", (JOURNAL,), journey, table="journey"),
         Agent("totals", (PARTIALS,), totals, table="totals"),

@@ -1,7 +1,7 @@
 """Ingest: bytes of a source topic become journal records, or dead letters with a code and a reason.
 
-Stateless. Each run also reports how far its source partition has come, for the coordinator's watermark. Whatever
-a record holds, it ends in the journal, in the dead letters or in a count, and the next one is looked at.
+Stateless. It also reports how far each source partition has come, for the coordinator's watermark. Whatever a record
+holds, it ends in the journal, in the dead letters or in a count, and the next one is looked at.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from revenue_core.channels import ChannelTables
 from schemas.errors import Rejected
 from schemas.inbound import digest
 from streams import translate
-from streams.agents import coordinator
+from streams.agents.reports import Reports
 from streams.effects import Effects, Headers, Output, Record, Run, StatelessHandler, TableView
 from streams.faults import place_of
 from streams.journal import encode_fact, encode_touch
@@ -63,20 +63,40 @@ class Answer(NamedTuple):
 class IngestHandler(StatelessHandler):
     """Handler of the source topics.
 
-    ``decoders`` gives each topic its format; ``as_of`` leaves facts after that instant out (``score --as-of``).
+    ``decoders`` gives each topic its format; ``as_of`` leaves facts after that instant out (``score --as-of``);
+    ``hold_ms`` is the least time between two reports of a source partition, and asks for ``interval`` as often.
     ``counts`` is a Counter of (metric, *labels) that whoever runs the handler may read and clear.
     """
 
     def __init__(
-        self, decoders: Mapping[str, Decode], tables: IngestTables, as_of: int | None = None
+        self,
+        decoders: Mapping[str, Decode],
+        tables: IngestTables,
+        as_of: int | None = None,
+        *,
+        hold_ms: int = 0,
     ) -> None:
         self.decoders, self.tables, self.as_of = decoders, tables, as_of
+        self.reports = Reports(hold_ms)
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.latest = 0
         """Greatest event time of any valid fact seen (ms)."""
 
+    def assigned(self, partition: int, table: TableView) -> None:
+        """Nothing is owed for a partition that just came."""
+        self.reports.forget(partition)
+
+    def revoked(self, partition: int) -> None:
+        """Whoever reads what is not committed reports it."""
+        self.reports.forget(partition)
+
+    def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
+        """The reports that were kept back."""
+        owed = self.reports.owed(partition, now_ms)
+        return Effects(outputs=owed) if owed else None
+
     def handle(self, run: Run, table: TableView) -> Effects:
-        """Journal records and dead letters in the order of the input, then the partition's watermark."""
+        """Journal records and dead letters in the order of the input, then reports when it is time for them."""
         effects = Effects()
         watermark = 0
         for record in run.records:
@@ -98,7 +118,11 @@ class IngestHandler(StatelessHandler):
                     effects.origins.append(record.timestamp)
                     watermark = max(watermark, at)
         self.latest = max(self.latest, watermark)
-        effects.outputs.append(coordinator.report(run.topic, run.partition, watermark, run.now_ms, run.left))
+        owed = self.reports.note(run, watermark)
+        if owed is None:
+            effects.held = True
+        else:
+            effects.outputs += owed
         return effects
 
     def _answers(self, run: Run, record: Record) -> Iterator[Answer]:
