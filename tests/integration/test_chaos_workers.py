@@ -98,7 +98,8 @@ async def test_a_worker_frozen_past_its_session_does_no_damage_that_lasts(
         await product.until_ready(first, second)
         await feeding
         await product.until_done(end, DONE_S)
-        print("repeated rows:", (await audit(product, wanted)).repeated)
+        # no broker fences what it still had to send: only the highest version of a key is certain to be the right row
+        print(await audit(product, wanted, fenced=False))
 
 
 async def test_workers_join_and_leave_under_load(
