@@ -18,6 +18,7 @@ from streams.engine.executor import AgentExecutor
 from streams.engine.fastpath import use_raw_records
 from streams.engine.foreign import WriteTracker, read_keys
 from streams.engine.group import why_no_assignment
+from streams.engine.lease import Lease, longest_pause_s
 from streams.engine.observer import Health, Observer
 from streams.engine.quiet import Quiet
 from streams.engine.reach import Reach
@@ -63,6 +64,7 @@ class EngineApp(faust.App):
         self._failing = False
         self.foreign_writes = 0
         self.quiet = Quiet()
+        self.lease = Lease(longest_pause_s(settings.session_timeout_ms, settings.heartbeat_interval_ms))
         self._reach = Reach(self._clients, log.warning)
         super().__init__(settings.app_id, **_faust_settings(settings))
         for spec in self.specs:
@@ -215,6 +217,10 @@ class EngineApp(faust.App):
                 if self._complete and not self.should_stop and self.consumer.flow_active:
                     executor.interval(partition, self.settings.max_open_runs)
                 await asyncio.sleep(0)
+
+    @faust.Service.task
+    async def _beat(self) -> None:
+        await self.lease.beat(lambda: self.should_stop)
 
     @faust.Service.task
     async def _watch(self) -> None:

@@ -24,6 +24,11 @@ class EngineProducer(driver.Producer):
         self._lanes: dict[tuple[str, int], tuple[TopicPartition, Lane]] = {}
         self._sender: LaneSender | None = None
 
+    async def on_start(self) -> None:
+        """Start the client; from here on it sends only while the worker may own what it writes for."""
+        await super().on_start()
+        self.app.lease.guard(self._ensure_producer().client)
+
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 

@@ -72,23 +72,17 @@ class Audit(NamedTuple):
     """Rows that another one of the same topic, key and version came before."""
     facts: int
     letters: int
-    outdated: int
-    """Topics in which the last record of some key is not the one with the highest version."""
 
 
-async def audit(product: Live, wanted: View, *, fenced: bool = True) -> Audit:
-    """Hold every answer, journal record and dead letter against the undisturbed run; asserts, and counts repeats.
-
-    ``fenced`` False: a worker that lost its partitions may have written rows behind those of the new owner, so the
-    last record of a key may be outdated, and is only counted.
-    """
+async def audit(product: Live, wanted: View) -> Audit:
+    """Hold every answer, journal record and dead letter against the undisturbed run; asserts, and counts repeats."""
     answers = {topic: await product.read(topic) for topic in ANSWERS}
     by_version = {t: compacted(t, [r.value for r in records if r.value]) for t, records in answers.items()}
     found = differences(by_version, wanted)
     assert not found, f"by version: {found}"
     by_last = {topic: last_per_key(topic, records) for topic, records in answers.items()}
     outdated = differences(by_last, wanted)
-    assert not outdated or not fenced, f"by the last record of a key: {outdated}"
+    assert not outdated, f"by the last record of a key: {outdated}"
     rows = [value for topic, records in answers.items() for value in versions(topic, records)]
     contents: dict[tuple[str, str, int], bytes] = {}
     for name, content in rows:
@@ -100,7 +94,7 @@ async def audit(product: Live, wanted: View, *, fenced: bool = True) -> Audit:
     assert journal.keys() == facts.keys(), "the journal's facts"
     refused = {place_of(record): record.value for record in await product.read(DEAD_LETTERS)}
     assert Counter(refused.values()) == letters, "the dead letters"
-    return Audit(len(rows), len(rows) - len(contents), sum(facts.values()), len(refused), len(outdated))
+    return Audit(len(rows), len(rows) - len(contents), sum(facts.values()), len(refused))
 
 
 def versions(topic: str, records: Sequence[Any]) -> list[tuple[tuple[str, str, int], bytes]]:

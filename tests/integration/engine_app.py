@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from streams.effects import Effects, Output, Run, StatelessHandler, TableView
 from streams.engine import AgentSpec, EngineSettings, Observer, build_app, run_worker
+from streams.engine.lease import Lease
 
 ENV = os.environ
 
@@ -149,9 +151,10 @@ def main() -> int:
     if "RELAY" in ENV:
         topics = tuple(ENV["RELAY"].split(","))
         agents.append(AgentSpec("relay", topics, Relay(ENV["INPUT"]), writes=(ENV["INPUT"],)))
-    return run_worker(
-        build_app(settings, agents, observer=observer(), clock=lambda: time.time_ns() // 1_000_000)
-    )
+    app = build_app(settings, agents, observer=observer(), clock=lambda: time.time_ns() // 1_000_000)
+    if "UNHELD" in ENV:  # it may send whatever happened to it
+        app.lease = Lease(math.inf)
+    return run_worker(app)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.audit import SOAK, audit, expected, live, traffic
 from tests.integration.kafka_local import LocalKafka
-from tests.integration.live import Live, LiveWorker, installed
+from tests.integration.live import LiveWorker, installed
 from tests.integration.proxy import Proxy
 
 pytestmark = pytest.mark.kafka
@@ -36,11 +36,6 @@ def owned(worker: LiveWorker) -> int:
 
 def owns(worker: LiveWorker, count: int) -> bool:
     return owned(worker) == count
-
-
-def found_foreign(product: Live) -> float:
-    """How often another writer's records were found in a changelog."""
-    return sum(worker.total("headwater_foreign_writes_total") for worker in product.workers if worker.runs())
 
 
 async def test_killing_the_owner_of_the_coordinator_changes_no_final_row(
@@ -85,21 +80,15 @@ async def test_a_worker_frozen_past_its_session_does_no_damage_that_lasts(
         assert asyncio.get_running_loop().time() < thaw_at
         await asyncio.sleep(thaw_at - asyncio.get_running_loop().time())
         first.thaw()
-        await product.until(
-            lambda: found_foreign(product) > 0, "the writes of the frozen one were found", DONE_S
-        )
         proxy.delay_s = 0.0
-        await product.until(lambda: not first.runs() or first.not_ready() == [], "it ends or works", DONE_S)
-        if (
-            not first.runs()
-        ):  # asleep past its request timeout as well: it gives up, and a supervisor starts it again
-            assert await asyncio.to_thread(first.ended) == 1
-            first.start()
+        # it ends before it sends anything of what it had ready, and a supervisor starts it again
+        assert await asyncio.to_thread(first.ended) == 1
+        assert "this process did not run for" in first.said()
+        first.start()
         await product.until_ready(first, second)
         await feeding
         await product.until_done(end, DONE_S)
-        # no broker fences what it still had to send: only the highest version of a key is certain to be the right row
-        print(await audit(product, wanted, fenced=False))
+        print("repeated rows:", (await audit(product, wanted)).repeated)
 
 
 async def test_workers_join_and_leave_under_load(

@@ -301,9 +301,11 @@ async def test_a_broker_restart_repeats_nothing_and_ends_no_worker(
     assert await job.audit() == 0
 
 
-async def test_a_frozen_worker_that_wakes_up_changes_nothing(kafka_job: Job) -> None:
+@pytest.mark.parametrize("held", [True, False])
+async def test_a_frozen_worker_that_wakes_up_changes_nothing(kafka_job: Job, held: bool) -> None:
+    """It ends before it sends anything; and if it could send, its records would be found and overruled."""
     job = kafka_job
-    first, second = job.worker(BATCH="50"), job.worker(BATCH="50")
+    first, second = job.worker(BATCH="50", **({} if held else {"UNHELD": "1"})), job.worker(BATCH="50")
     first.start()
     await job.feed(2_000)
     await job.until(lambda: first.events("assigned"), bool)
@@ -313,6 +315,10 @@ async def test_a_frozen_worker_that_wakes_up_changes_nothing(kafka_job: Job) -> 
     await job.feed(2_000)
     await job.until_done()
     first.thaw()
+    if held:
+        await job.until(first.exit_code, lambda code: code is not None)
+        assert first.exit_code() == 1
+        assert "this process did not run for" in first.log()
     await job.feed(1_000)
     await job.until_done()
     await job.audit()
