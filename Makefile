@@ -12,8 +12,9 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest
 
-# the long versions of what is done to workers and brokers
+# the long versions of what is done to workers and brokers, simulated and real
 soak: $(VENV)/.dev
+	$(BIN)/python -m tests.simulation --schedules 100000
 	HEADWATER_SOAK=1 $(BIN)/python -m pytest -s tests/integration -k "chaos or killing"
 
 lint: $(VENV)/.dev

@@ -1,0 +1,75 @@
+"""The end of a schedule: all faults stop, and what is left to do gets done."""
+
+from __future__ import annotations
+
+from streams.agents import coordinator
+from streams.agents.coordinator import STUCK_AFTER
+from streams.topology import CONTROL
+from tests.simulation.world import IDLE_MS, World
+
+
+def finish(world: World) -> None:
+    """Everybody wakes up, everything is read to its end, and the watermark moves to the latest event."""
+    world.say("the faults stop")
+    for network in world.lost:
+        while places := network.waiting():
+            world.arrive(network, None, places[0])
+    _settle_down(world)
+    if world.random.random() < 0.5:
+        _restart_all(world)
+    world.coming = world.kept_back
+    while world.coming:
+        world.produce()
+        _drain(world)
+    at = max(message["occurred_at"] for _, message in world.events)
+    for _ in range(3):
+        world.now += IDLE_MS * (STUCK_AFTER + 1)
+        report = coordinator.report("end", 0, at, world.now)
+        world.broker.partition(CONTROL, 0).append([(report.key, report.value, [])], world.now, -1)
+        _drain(world)
+        for worker in world.workers:
+            worker.interval()
+        _drain(world)
+    for worker in world.workers:
+        world.count(worker)
+
+
+def _settle_down(world: World) -> None:
+    for worker in world.workers:
+        worker.frozen = False
+    if not world.workers:
+        world.start()
+        world.rebalance()
+    while any(worker.generation != world.broker.group.generation for worker in world.workers):
+        world.notice()
+    world.rebalance()
+    _drain(world)
+    for topic, number in world.changelogs:
+        outdated = world.broker.partition(topic, number).outdated(world.newer[topic])
+        if outdated:
+            world.problems.append(f"{topic}/{number}: the last records of {outdated} are outdated")
+
+
+def _restart_all(world: World) -> None:
+    """Nothing is left but the log."""
+    while world.workers:
+        world.kill(world.workers[0])
+    for topic, number in world.changelogs:
+        world.compact(topic, number, world.random.choice([0.0, 0.5, 1.0]))
+    world.start()
+    world.rebalance()
+    _drain(world)
+
+
+def _drain(world: World) -> None:
+    while not all(worker.idle() for worker in world.workers):
+        for worker in world.workers:
+            while worker.recovering:
+                worker.recover()
+            for executor, tp in worker.readable():
+                worker.handle(executor, tp)
+            worker.settle_held()
+            worker.finish()
+            while worker.foreign:
+                worker.overrule()
+            worker.commit()

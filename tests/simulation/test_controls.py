@@ -1,0 +1,45 @@
+"""Negative controls: with any one protection switched off the simulation finds a schedule that goes wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation import lacking
+from tests.simulation.protections import Protections
+from tests.simulation.schedule import run
+
+WITHIN = 1_500
+"""Schedules, at most."""
+CRASHES = frozenset({"crash", "rebalance", "late"})
+DEATHS = frozenset({"crash"})
+WAKES = frozenset({"freeze", "compact"})
+FREEZES = frozenset({"freeze", "compact", "crash"})
+
+
+def found_within(protections: Protections, faults: frozenset[str]) -> bool:
+    results = (run(seed, protections, faults) for seed in range(WITHIN))
+    return any(result.problems and not result.raised for result in results)
+
+
+@pytest.mark.parametrize("faults", [CRASHES, FREEZES], ids=["crashes", "freezes"])
+def test_with_all_protections_the_same_schedules_go_well(faults: frozenset[str]) -> None:
+    assert [problem for seed in range(50) for problem in run(seed, Protections(), faults).problems] == []
+
+
+@pytest.mark.parametrize(
+    ("lacks", "faults"),
+    [
+        pytest.param(lacking.AppliedOffsets(), CRASHES, id="applied offsets"),
+        pytest.param(lacking.OutputsBeforeState(), CRASHES, id="outputs before state"),
+        pytest.param(lacking.StateBeforeCommit(), CRASHES, id="state before commit"),
+        pytest.param(lacking.DuplicateCheck(), CRASHES, id="duplicate check"),
+        pytest.param(lacking.HighestVersion(), WAKES, id="highest version"),
+        pytest.param(lacking.VersionsOfTheJournal(), CRASHES, id="versions from the journal"),
+        pytest.param(lacking.Newer(), FREEZES, id="newer in recovery"),
+        pytest.param(lacking.ReplayWindow(), DEATHS, id="replay window"),
+        pytest.param(lacking.Overruling(), WAKES, id="overruling foreign writes"),
+        pytest.param(lacking.CompactionLag(), WAKES, id="compaction lag"),
+    ],
+)
+def test_without_one_protection_some_schedule_goes_wrong(lacks: Protections, faults: frozenset[str]) -> None:
+    assert found_within(lacks, faults)
