@@ -121,4 +121,5 @@ def _spec(agent: Agent, settings: Settings) -> AgentSpec:
     )
     writes = tuple(settings.topic(topic) for topic in WRITES[agent.name])
     handler = instrument.named(agent, settings.topic(""))
-    return AgentSpec(agent.name, topics, handler, agent.table, agent.interval_s, writes)
+    first = (settings.topic(JOURNAL),) if agent.name == "ingest" else ()
+    return AgentSpec(agent.name, topics, handler, agent.table, agent.interval_s, writes, first)

@@ -13,7 +13,7 @@ from typing import Any
 import faust
 from faust.types import TP
 
-from streams.engine.errors import InvalidSettings, NoAssignment
+from streams.engine.errors import InvalidSettings, NoAssignment, NotCommitted
 from streams.engine.executor import AgentExecutor
 from streams.engine.fastpath import use_raw_records
 from streams.engine.foreign import WriteTracker, read_keys
@@ -233,7 +233,16 @@ class EngineApp(faust.App):
             if not self._joined and waited > self.settings.assignment_deadline_s:
                 known = await why_no_assignment(self.settings, self._reach, self.quiet, waited)
                 await self.crash(NoAssignment(self.settings.app_id, waited, known))
+            await self._commit_in_time()
         self._reach.close()
+
+    async def _commit_in_time(self) -> None:
+        consumer, producer = self._consumer, self._producer
+        overdue = consumer.overdue(not self._reach.silent_s()) if consumer is not None else None
+        if overdue is not None and overdue[0] > self.settings.commit_deadline_s:
+            seconds, (topic, partition) = overdue
+            oldest_s = producer.oldest_batch_s() if producer is not None else 0.0
+            await self.crash(NotCommitted(seconds, topic, partition, oldest_s))
 
     def _clients(self) -> list[Any]:
         """The aiokafka clients that there are by now."""

@@ -19,113 +19,27 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
-from mode.utils.futures import maybe_async
 
+from streams.engine.fetching import InlineConsumerThread
 from streams.engine.ledger import Ledger, Verdict
-from streams.engine.pacing import PacedFetches
+from streams.engine.yielding import Yielding
 
 if TYPE_CHECKING:
     from streams.engine.app import EngineApp
 
 CHANGELOG_RUN = 5_000
 """Records in a run of a changelog: they are only put into a dictionary."""
+ASLEEP_S = 10.0
+"""A question that is asked every second and comes so late: this process did not run."""
 POLL_S = 0.05
 """How long a fetch without data may wait before the set of partitions is looked at again."""
 TURN_S = 0.005
 """After so long the runs of one fetch make a pause; shorter ones are handled together and answered together."""
-FETCH_PACE_S = 0.004
-"""Between the answer to a fetch and the next one while fetches bring less than a run."""
 HELD_BACK_POLL_S = 0.002
 """The same while some partition waits for room."""
-
-
-class InlineConsumerThread(driver.AIOKafkaConsumerThread):
-    """Owner of the aiokafka consumer, on the worker's own event loop instead of in a thread.
-
-    With a thread, every fetch crosses to it and back and the two compete for the interpreter. A run holds the loop
-    for milliseconds, far below the session timeout; and a loop that hangs for longer loses its partitions, as it
-    should, while a thread would go on sending heartbeats for it.
-    """
-
-    consumer: EngineConsumer
-
-    def __init__(self, consumer: EngineConsumer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
-        super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
-        self._paced: Any = None
-        self._taken = 0
-        """Records handed out by the fetcher."""
-
-    async def start(self) -> None:
-        """Start as a plain service."""
-        self._thread_started.set()
-        await self._default_start()
-
-    async def stop(self) -> None:
-        """Stop as a plain service."""
-        if self._started.is_set() and not self._stopped.is_set():
-            self._stopped.set()
-            await self.on_thread_stop()
-            await self._default_stop_children()
-            await self._default_stop_futures()
-            await self._default_stop_exit_stacks()
-
-    async def crash(self, reason: BaseException) -> None:
-        """Crash as a plain service."""
-        await Service.crash(self, reason)
-
-    async def call_thread(self, fun: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call where we are."""
-        return await maybe_async(fun(*args, **kwargs))
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust hard-codes 1500 ms. Kafka answers at the first byte anyway; embedded brokers may not.
-        consumer._fetch_max_wait_ms = self.app.settings.fetch_max_wait_ms
-        return consumer
-
-    async def getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
-        """Runs by partition."""
-        return await self._fetch_records(self._ensure_consumer(), active_partitions, timeout=timeout)
-
-    async def _fetch_records(
-        self,
-        consumer: Any,
-        active_partitions: Any,
-        timeout: float | None = None,  # noqa: ASYNC109
-        max_records: int | None = None,
-    ) -> dict[TP, list[Any]]:
-        """At most one run of every partition that has data.
-
-        aiokafka's ``fetched_records(max_records)`` empties one partition's fetch before it looks at the next.
-        """
-        if not self.consumer.flow_active:
-            return {}
-        fetcher = consumer._fetcher
-        if fetcher is not self._paced:
-            self._paced = fetcher
-            PacedFetches(fetcher, FETCH_PACE_S, self.app.settings.batch_max, lambda: self._taken)
-        if consumer._closed or fetcher._closed:
-            raise ConsumerStoppedError()
-        found: dict[TP, list[Any]] = {}
-        with fetcher._subscriptions.fetch_context():
-            await self._collect(fetcher, active_partitions, found)
-            if not found and timeout:
-                found = await fetcher.fetched_records(
-                    active_partitions, timeout=timeout, max_records=self.app.settings.batch_max
-                )
-                await self._collect(fetcher, active_partitions, found)
-        self._taken += sum(map(len, found.values()))
-        return found
-
-    async def _collect(self, fetcher: Any, active: Any, found: dict[TP, list[Any]]) -> None:
-        for tp in list(fetcher._records):
-            if tp in active and tp not in found:
-                size = self.consumer.run_size(tp)
-                found.update(await fetcher.fetched_records([tp], 0, max_records=size))
 
 
 class EngineConsumer(driver.Consumer):
@@ -140,10 +54,12 @@ class EngineConsumer(driver.Consumer):
         self.ledger = Ledger(
             batch_max=conf.batch_max, max_open_runs=conf.max_open_runs, replay_window=conf.replay_window
         )
+        self._yielding = Yielding(self.app.specs, conf.yield_lag, self._lag_of)
         self._committing = asyncio.Lock()
         self._commit_now = asyncio.Event()
         self._room = asyncio.Event()
         self._done_since: float | None = None
+        self._asked = self._answered_from = monotonic()
         self._changelog_starts: dict[TP, int] = {}
         self.gap_probes = 0
 
@@ -171,10 +87,28 @@ class EngineConsumer(driver.Consumer):
         """Offsets of a partition that are known to wait."""
         return max((self.highwater(tp) or 0) - self.ledger.partitions[tp].next_offset, 0)
 
-    def _waiting(self, tp: TP) -> int:
-        """Offsets between the last fetched record and the end; transaction markers right behind it count as read."""
+    def _position(self, tp: TP) -> int:
+        """Offset after the last fetched record, and after the transaction markers right behind it."""
         assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
-        return max((self.highwater(tp) or 0) - int(assignment.state_value(tp).position), 0)
+        state = assignment.state_value(tp) if assignment is not None else None
+        following = self.ledger.partitions[tp].next_offset
+        return max(following, state.position) if state is not None and state.has_valid_position else following
+
+    def _waiting(self, tp: TP) -> int:
+        """Offsets between the last fetched record and the end."""
+        return max((self.highwater(tp) or 0) - self._position(tp), 0)
+
+    def _lag_of(self, topic: str) -> int:
+        """Records of a topic's owned partitions that are known to wait; 0 where nothing is known.
+
+        What this worker wrote itself is known before the next fetch tells.
+        """
+        lag = 0
+        for tp in self.ledger.partitions:
+            if tp.topic == topic:
+                end = max(self.highwater(tp) or 0, self.app.producer.written(topic, tp.partition))
+                lag += max(end - self._position(tp), 0)
+        return lag
 
     # -- fetch and hand over
 
@@ -200,7 +134,8 @@ class EngineConsumer(driver.Consumer):
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()
         self._room.clear()
-        ready = frozenset(tp for tp in active if self.ledger.has_room(tp))
+        yielding = self._yielding.waiting()
+        ready = frozenset(tp for tp in active if tp.topic not in yielding and self.ledger.has_room(tp))
         if ready:
             held_back = len(ready) < len(active)
             found: Mapping[TP, list[Any]] = await self._getmany(
@@ -344,6 +279,22 @@ class EngineConsumer(driver.Consumer):
     def commit_age_s(self) -> float:
         """Since the oldest run that is done and not committed was done; 0 without one."""
         return monotonic() - self._done_since if self._done_since is not None else 0.0
+
+    def overdue(self, brokers_answer: bool) -> tuple[float, TP] | None:
+        """Which partition has waited longest for the commit of what was handed over, and how many seconds.
+
+        Time in which no broker answered, or in which nobody asked this, as of a process that was stopped, is not
+        counted.
+        """
+        now = monotonic()
+        if not brokers_answer or now - self._asked > ASLEEP_S:
+            self._answered_from = now
+        self._asked = now
+        oldest = [(ledger.runs[0].since, tp) for tp, ledger in self.ledger.partitions.items() if ledger.runs]
+        if not oldest:
+            return None
+        since, tp = min(oldest)
+        return now - max(since, self._answered_from), tp
 
     def lag(self) -> dict[tuple[str, int], int]:
         """Records between the committed offset and the end, for every partition whose end is known."""

@@ -60,6 +60,18 @@ class NoAssignment(EngineError):
         super().__init__(f"no assignment from the consumer group {group!r} for {seconds:.0f} s: {known}")
 
 
+class NotCommitted(EngineError):
+    """What was handled long ago is still not committed, and the brokers are not silent."""
+
+    def __init__(self, seconds: float, topic: str, partition: int, batch_s: float) -> None:
+        waits = f"a batch has waited {batch_s:.0f} s for its acknowledgement"
+        super().__init__(
+            f"what was read from {topic}/{partition} could not be committed for {seconds:.0f} s although brokers "
+            f"answer; {waits if batch_s else 'every batch is acknowledged'}. Nothing is lost: started again "
+            "it goes on from the last commit"
+        )
+
+
 class StoreLocked(EngineError):
     """Another process has the table's folder."""
 

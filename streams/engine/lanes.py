@@ -31,13 +31,15 @@ class Lane:
     one batch where they fit.
     """
 
-    __slots__ = ("_batch_bytes", "_codec", "_limit", "open", "topic", "waiting")
+    __slots__ = ("_batch_bytes", "_codec", "_limit", "end", "open", "topic", "waiting")
 
     def __init__(self, topic: str, batch_bytes: int, limit: int, codec: int) -> None:
         self.topic, self._batch_bytes, self._limit, self._codec = topic, batch_bytes, limit, codec
         self.waiting: deque[Slot] = deque()
         self.open: dict[Delivery, None] = {}
         """Not yet acknowledged, the oldest first."""
+        self.end = 0
+        """Offset after the last acknowledged record: so far the partition reaches at least."""
 
     def append(self, items: Sequence[Item], now_ms: int) -> list[Appended]:
         """Append items; returns the batches they went into. Raises ``RecordTooLarge``."""
@@ -79,8 +81,10 @@ class Lane:
 class LaneBatch(MessageBatch):
     """A batch in aiokafka's hands. Its delivery is told within the handling of the response, not a turn later."""
 
-    def __init__(self, place: TopicPartition, slot: Slot, ttl_s: float) -> None:
+    def __init__(self, place: TopicPartition, lane: Lane, ttl_s: float) -> None:
+        slot = lane.take()
         super().__init__(place, slot.builder, ttl_s, 0)
+        self._lane = lane
         self._size = int(slot.builder.size())
         self._delivery = slot.delivery
 
@@ -88,6 +92,8 @@ class LaneBatch(MessageBatch):
         """The broker has it."""
         if not self.future.done():
             self.future.set_result(None)
+        if base_offset >= 0:  # else it was written before, and the broker does not say where
+            self._lane.end = max(self._lane.end, base_offset + self.record_count)
         self._delivery.settle(base_offset)
 
     def failure(self, exception: BaseException) -> None:
@@ -182,7 +188,7 @@ class LaneSender:
         for place, lane in list(self._ready.items()):
             if place in queued or place in muted_partitions or leader_of(place) in ignore_nodes:
                 continue
-            queued[place].append(LaneBatch(place, lane.take(), self._ttl_s))
+            queued[place].append(LaneBatch(place, lane, self._ttl_s))
             if not lane.waiting:
                 del self._ready[place]
         return self._drain(ignore_nodes, muted_partitions)

@@ -54,6 +54,11 @@ class EngineProducer(driver.Producer):
         found = self._lanes[topic, partition] = TopicPartition(topic, partition), lane
         return sender, found
 
+    def written(self, topic: str, partition: int) -> int:
+        """Offset after the last record that this producer wrote to a partition; 0 without one."""
+        found = self._lanes.get((topic, partition))
+        return found[1].end if found is not None else 0
+
     def oldest_batch_s(self) -> float:
         """Age of the oldest batch that is not acknowledged; 0 without one."""
         oldest = [next(iter(lane.open)).since for _, lane in self._lanes.values() if lane.open]

@@ -69,6 +69,8 @@ class EngineSettings:
     """Records in a run, at most: the longest time an agent holds the event loop."""
     max_open_runs: int = 4
     """Full runs of one partition whose effects may be under way at the same time; more of them if they are small."""
+    yield_lag: int = 20_000
+    """An agent waits while the topics that it yields to lag by more records, in this worker, until half are left."""
     fetch_max_wait_ms: int = 100
     fetch_max_bytes: int = 2 << 20
     """Of one partition in one fetch."""
@@ -80,6 +82,8 @@ class EngineSettings:
     compression: str | None = None
     assignment_deadline_s: float = 120.0
     """A worker that is not given an assignment within this time, at start or in a rebalance, ends."""
+    commit_deadline_s: float = 120.0
+    """A worker that cannot commit for so long what it has handled, although brokers answer, ends."""
     stop_deadline_s: float = 30.0
     """Time for a clean stop; what is not acknowledged then is handled again by the next owner."""
     security: Security = field(default_factory=Security)
@@ -123,11 +127,14 @@ class EngineSettings:
             "commit_interval_ms",
             "batch_max",
             "max_open_runs",
+            "yield_lag",
             "fetch_max_wait_ms",
             "fetch_max_bytes",
         ):
             if getattr(self, name) < 1:
                 found.append(f"{name} must be at least 1")
+        if self.commit_deadline_s * 1000 <= self.commit_interval_ms:
+            found.append("commit_deadline_s must be longer than commit_interval_ms")
         if self.rebalance_timeout_ms < self.session_timeout_ms:
             found.append("rebalance_timeout_ms must not be below session_timeout_ms")
         if not 0 < self.batch_bytes <= self.max_request_bytes:
@@ -148,6 +155,8 @@ class AgentSpec:
     """How often the handler's ``interval`` is called for every owned partition; None: never."""
     writes: tuple[str, ...] = ()
     """Topics the handler writes to; they are checked at start."""
+    yields_to: tuple[str, ...] = ()
+    """Topics of other agents, which yield to none, that come first: see ``EngineSettings.yield_lag``."""
 
 
 def changelog_name(app_id: str, table: str) -> str:
@@ -169,4 +178,13 @@ def agent_problems(agents: tuple[AgentSpec, ...]) -> list[str]:
         for agent in agents
         if agent.interval_s is not None and agent.interval_s <= 0
     ]
+    patient = {topic for agent in agents if agent.yields_to for topic in agent.topics}
+    for agent in agents:
+        for topic in agent.yields_to:
+            if topic not in topics:
+                found.append(f"agent {agent.name!r} yields to {topic!r}, which no agent reads")
+            elif topic in patient:
+                found.append(
+                    f"agent {agent.name!r} yields to {topic!r}, which is read by one that yields itself"
+                )
     return found if agents else ["no agents"]

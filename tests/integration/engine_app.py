@@ -39,6 +39,7 @@ class Count(StatelessHandler):
         say(event="revoked", partition=partition)
 
     def handle(self, run: Run, table: TableView) -> Effects:
+        time.sleep(float(ENV.get("DRAG", "0")))
         effects = Effects(origins=[record.timestamp for record in run.records])
         changed: dict[bytes, tuple[int, int]] = {}
         for record in run.records:
@@ -137,6 +138,8 @@ def main() -> int:
         commit_interval_ms=int(ENV.get("COMMIT_MS", "200")),
         batch_max=int(ENV.get("BATCH", "100")),
         assignment_deadline_s=float(ENV.get("DEADLINE", "60")),
+        commit_deadline_s=float(ENV.get("COMMIT_DEADLINE", "60")),
+        yield_lag=int(ENV.get("YIELD_LAG", "20000")),
     )
     table = None if ENV.get("STATELESS") else "counts"
     spec = AgentSpec(
@@ -150,7 +153,8 @@ def main() -> int:
     agents = [spec]
     if "RELAY" in ENV:
         topics = tuple(ENV["RELAY"].split(","))
-        agents.append(AgentSpec("relay", topics, Relay(ENV["INPUT"]), writes=(ENV["INPUT"],)))
+        first = (ENV["INPUT"],) if "YIELD_LAG" in ENV else ()
+        agents.append(AgentSpec("relay", topics, Relay(ENV["INPUT"]), None, None, (ENV["INPUT"],), first))
     app = build_app(settings, agents, observer=observer(), clock=lambda: time.time_ns() // 1_000_000)
     if "UNHELD" in ENV:  # it may send whatever happened to it
         app.lease = Lease(math.inf)

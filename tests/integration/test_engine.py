@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -255,6 +256,35 @@ async def test_agents_feed_each_other_whatever_their_partition_counts(job: Job) 
     await job.until(job.table, lambda table: table == job.true_table())
     assert await job.audit() == 0
     assert worker.terminate() == 0
+
+
+async def test_an_agent_that_yields_keeps_the_lag_of_the_one_behind_it_bounded_and_comes_to_its_end(
+    kafka_job: Job,
+) -> None:
+    job, source = kafka_job, f"{kafka_job.name}-source"
+    await job.create({source: INPUT_PARTITIONS})
+    async with AIOKafkaProducer(bootstrap_servers=job.broker, linger_ms=5) as producer:
+        for number in range(20_000):
+            await producer.send(source, b"%d" % number, key=b"k%d" % (number % KEYS))
+    job.fed = 20_000
+    worker = job.worker(RELAY=source, YIELD_LAG="1000", DRAG="0.02", BATCH="250").start()
+    lags, deadline = [], time.monotonic() + 40.0
+    while (answered := await job.output_count()) < job.fed:
+        written = sum((await job.end_offsets(job.input, INPUT_PARTITIONS)).values())
+        lags.append(written - answered)
+        assert worker.exit_code() is None and time.monotonic() < deadline, worker.log()
+    assert 1_000 < max(lags) < 8_000
+    await job.until_done()
+    assert await job.audit() == 0
+
+
+async def test_a_worker_that_cannot_commit_although_brokers_answer_ends(job: Job) -> None:
+    await job.feed(100)
+    worker = job.worker(SLOW="6", COMMIT_DEADLINE="2").start()
+    await job.until(worker.exit_code, lambda code: code is not None)
+    assert worker.exit_code() == 1
+    assert "could not be committed for" in worker.log()
+    assert sum((await job.committed()).values()) == 0
 
 
 async def test_missing_topics_are_named(job: Job) -> None:

@@ -159,6 +159,14 @@ async def test_the_acknowledgement_reaches_everyone_in_the_batch_in_order(broker
     assert not broker.lanes[TopicPartition("out", 0)].open
 
 
+async def test_a_lane_knows_how_far_it_has_written(broker: Broker) -> None:
+    lane = broker.lanes[TopicPartition("out", 0)]
+    for base, end in ((70, 72), (-1, 72)):  # the second one was written before, and nobody knows where
+        broker.append("out", items("a", "b"))
+        broker.request()["out"].done(base)
+        assert lane.end == end
+
+
 async def test_who_asks_after_the_acknowledgement_is_told_at_once(broker: Broker) -> None:
     (appended,) = broker.append("out", items("a"))
     broker.request()["out"].done(70)

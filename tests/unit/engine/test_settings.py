@@ -56,6 +56,18 @@ def test_agents_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 5
 
 
+def test_an_agent_yields_to_what_is_read_and_does_not_wait_itself(tmp_path: Path) -> None:
+    first = AgentSpec("a", ("in",), Nothing(), yields_to=("log",))
+    second = AgentSpec("b", ("log",), Nothing(), yields_to=("in", "elsewhere"))
+    with pytest.raises(InvalidSettings) as caught:
+        build_app(settings(tmp_path), [first, second], clock=lambda: 0)
+    assert caught.value.problems == [
+        "agent 'a' yields to 'log', which is read by one that yields itself",
+        "agent 'b' yields to 'in', which is read by one that yields itself",
+        "agent 'b' yields to 'elsewhere', which no agent reads",
+    ]
+
+
 def test_topics_are_checked_against_what_agents_read_and_write() -> None:
     agents = [AgentSpec("a", ("x", "y"), Nothing(), "t", writes=("z",))]
     assert check_topics(agents, {"x": 4, "y": 4, "z": 1}) == []
