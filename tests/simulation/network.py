@@ -18,7 +18,7 @@ from tests.simulation.broker import Broker
 
 Place = tuple[str, int]
 """Topic and partition."""
-ONE_BATCH = 0.6
+ONE_BATCH = 0.5
 """How often a run's records of one partition travel in one batch."""
 OFFSET_UNKNOWN = 0.01
 

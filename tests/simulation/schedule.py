@@ -10,6 +10,7 @@ from typing import NamedTuple
 from streams import chunks
 from tests.simulation.audit import audit
 from tests.simulation.ending import finish
+from tests.simulation.episode import late_state
 from tests.simulation.protections import Protections
 from tests.simulation.world import World
 
@@ -45,7 +46,7 @@ def run(
 ) -> Result:
     """One schedule, audited. What a handler or the engine raises is a problem too."""
     raised = False
-    world = World(seed, protections, faults, trace)
+    world = World(seed, protections, faults, trace, late_state)
     with small_chunks():
         try:
             world.run()

@@ -39,10 +39,12 @@ CATCH_UP_MS = HOUR
 LAG_PASSED = 0.9
 """How often compaction comes when outdated records are older than the lag."""
 DENSE = 30
-"""Faults of a schedule whose kinds of fault are given, and which come faster then."""
+"""Faults of a schedule with "dense" among its kinds of fault; they come faster, too."""
+LATE = 0.03
+"""How often a batch of a dead worker may arrive in a step in which one arrives."""
 QUIET_STEPS = 200
 """Steps with faults after the last message was sent, at most."""
-FAULTS = ("crash", "freeze", "rebalance", "compact", "late")
+FAULTS = ("crash", "freeze", "rebalance", "compact", "late", "late state")
 PROFILES = (
     frozenset[str](), frozenset({"crash", "compact"}), frozenset({"freeze", "compact"}), frozenset({"rebalance"}),
     frozenset({"crash", "rebalance", "late"}), frozenset(FAULTS), frozenset(FAULTS),
@@ -67,7 +69,9 @@ class World:
         protections: Protections | None = None,
         faults: frozenset[str] | None = None,
         trace: Callable[[str], None] | None = None,
+        late_state: Callable[[World], None] = lambda _: None,
     ) -> None:
+        self.late_state = late_state
         self.seed, self.random, self.trace = seed, Random(seed), trace
         self.protections = protections or Protections()
         self.profile = self.random.choice(PROFILES) if faults is None else faults
@@ -95,7 +99,7 @@ class World:
         """Of dead workers, with batches that arrive late."""
         self.stale: set[Stale] = set()
         self.born = 0
-        self.faults_left = self.random.randint(1, 12) if faults is None else DENSE
+        self.faults_left = DENSE if "dense" in self.profile else self.random.randint(1, 12)
         self.stats: Counter[str] = Counter()
         self.problems: list[str] = []
         self.say("profile %s, %s, %d messages", sorted(self.profile), self.timing, len(self.coming))
@@ -119,7 +123,7 @@ class World:
         dense = 4 if self.faults_left == DENSE else 1
         faults = {
             "crash": {self._crash: dense}, "freeze": {self._freeze: 2 * dense}, "compact": {self._compact: 8},
-            "rebalance": {self._rebalance: dense},
+            "rebalance": {self._rebalance: dense}, "late state": {self._late_state: dense},
         }  # fmt: skip
         for name in FAULTS:
             actions |= faults.get(name, {}) if name in self.profile else {}
@@ -169,7 +173,7 @@ class World:
 
     def _deliver(self) -> None:
         networks = [(w.network, w) for w in self.workers if not w.frozen or self.random.random() < 0.05]
-        late = [(network, None) for network in self.lost if self.random.random() < 0.2]
+        late = [(network, None) for network in self.lost if self.random.random() < LATE]
         choices = [
             (network, worker, place) for network, worker in (*networks, *late) for place in network.waiting()
         ]
@@ -253,6 +257,10 @@ class World:
         if worker and self._fault("freezes"):
             self.say("worker %d freezes", worker.number)
             worker.frozen = True
+
+    def _late_state(self) -> None:
+        if self._fault("late states"):
+            self.late_state(self)
 
     def _wake(self) -> None:
         frozen = [worker for worker in self.workers if worker.frozen]
