@@ -29,7 +29,7 @@ def test_with_all_protections_the_same_schedules_go_well(faults: frozenset[str])
 @pytest.mark.parametrize(
     ("lacks", "faults"),
     [
-        pytest.param(lacking.AppliedOffsets(), CRASHES, id="applied offsets"),
+        pytest.param(lacking.AppliedOffsets(), LATE_STATE, id="applied offsets"),
         pytest.param(lacking.OutputsBeforeState(), CRASHES, id="outputs before state"),
         pytest.param(lacking.StateBeforeCommit(), CRASHES, id="state before commit"),
         pytest.param(lacking.DuplicateCheck(), CRASHES, id="duplicate check"),
