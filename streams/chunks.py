@@ -152,7 +152,7 @@ class JsonLog(ChunkLog):
     account's header, for values so small and few that most accounts need no record for them.
     """
 
-    __slots__ = ("_open", "inline", "opened")
+    __slots__ = ("_open", "inline", "obsolete", "opened")
 
     def __init__(
         self, kind: bytes, root: bytes, get: Get, epoch: int = 0, sealed: int = 0, count: int = 0,
@@ -160,6 +160,8 @@ class JsonLog(ChunkLog):
     ) -> None:  # fmt: skip
         super().__init__(kind, root, get, epoch, sealed, count)
         self.opened, self.inline = opened, inline
+        self.obsolete: list[bytes] = []
+        """Chunks of earlier epochs, to be deleted behind the header."""
         self._open: JsonChunk | None = None
         """The open chunk, once something is added to it."""
 
@@ -183,6 +185,7 @@ class JsonLog(ChunkLog):
 
     def restart(self, values: list[str]) -> None:
         """Replace everything."""
+        self.obsolete += [self.key(number) for number in range(self.sealed + (self.inline is None))]
         self.epoch = (self.epoch + 1) % EPOCHS
         self.pending.clear()
         self.sealed = self.count = self.opened = 0

@@ -29,7 +29,7 @@ from typing import Any
 from revenue_core.account import Account, FactBody, Group, Unread, fold
 from revenue_core.facts import Touch
 from revenue_core.follow_up import FollowUp
-from revenue_core.journey import Checkpoint, State
+from revenue_core.journey import NEVER, Checkpoint, State
 from revenue_core.temperature import PHASES, Temperature
 from streams import chunks, codec_v1
 from streams.chunks import Get, JsonLog
@@ -65,6 +65,13 @@ def applied_offset(raw: bytes) -> int:
 def is_quarantined(raw: bytes) -> bool:
     """Whether a stored account is quarantined, without decoding it."""
     return bool(raw[FLAGS_OFFSET] & QUARANTINED)
+
+
+def set_aside(raw: bytes, applied: int) -> bytes:
+    """The header of an account that cannot be read, quarantined and never due; the rest stays as it is."""
+    flags = (raw[FLAGS_OFFSET] | QUARANTINED) & ~UNSETTLED
+    head = raw[:FLAGS_OFFSET] + bytes((flags,)) + DUE.pack(NEVER) + APPLIED.pack(applied)
+    return head + raw[len(head) :]
 
 
 class Packed:
@@ -128,6 +135,12 @@ class Packed:
         for log in (self.touches, self.facts, self.contacts):
             found += log.pending.items()
             log.pending.clear()
+        return found
+
+    def deletions(self) -> list[tuple[bytes, bytes | None]]:
+        """The chunks that are to be deleted behind the header, each once."""
+        found: list[tuple[bytes, bytes | None]] = [(key, None) for key in self.contacts.obsolete]
+        self.contacts.obsolete.clear()
         return found
 
     def restore_facts(self, account: Account, limit: int | None = None) -> None:
@@ -213,7 +226,7 @@ def decode(key: str, account_id: str, raw: bytes, get: Get) -> tuple[State, Pack
     inline, at = _part(raw, at)
     opened = TouchChunk.load(touches_open, touches_greatest, raw[at:])
     packed = Packed(
-        TouchLog(root, get, touches_sealed, touch_messages, recent_from, opened),
+        TouchLog(root, get, touches_sealed, touch_messages, recent_from, opened, latest),
         JsonLog(chunks.FACTS, root, get, facts_epoch, facts_sealed, fact_messages, facts_open),
         JsonLog(
             chunks.CONTACTS,

@@ -16,6 +16,7 @@ from revenue_core.config import CoreConfig
 from revenue_core.explain import Explanation
 from revenue_core.journey import State
 from streams import chunks, codec, translate
+from streams.agents.slice import further
 from streams.explain_subject import (
     DEAL,
     OPAQUE,
@@ -215,7 +216,9 @@ class _Search:
             if root in keys or (
                 opaque and root[:1] != b"\0" and translate.account_id(root.decode()) == account_id
             ):
-                latest[record.key] = record.value
+                known = latest.get(record.key)
+                if known is None or record.value is None or further(record.key, known, record.value):
+                    latest[record.key] = record.value
         named = ", ".join(key.decode() for key in keys)
         where = "all partitions" if opaque else f"partition {', '.join(map(str, sorted(partitions)))}"
         self.searched.append(

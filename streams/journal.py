@@ -8,6 +8,8 @@ Values are small JSON objects with one-letter names (an internal format; ``headw
     the source record (ms); a touch has its columns in ``t``, a fact its topic kind in ``n``, type in ``y`` and
     normalised fields in ``b``.
 ``w`` a tick: ``w`` is the watermark (ms).
+``s`` a step of time that a partition takes towards a tick: ``n`` numbers the steps, ``w`` is the watermark aimed at,
+    ``d`` and ``r`` are the due instant and the key of the last account that fires; without ``r`` it is the last step.
 ``z`` settle: score every open subject as of ``w`` (only ``headwater score`` writes it).
 """
 
@@ -44,13 +46,22 @@ class Tick(NamedTuple):
     watermark: int
 
 
+class Step(NamedTuple):
+    """Fire what is due up to (``due``, ``root``), on the way to ``target``; without ``root``, arrive there."""
+
+    number: int
+    target: int
+    due: int
+    root: str | None
+
+
 class Settle(NamedTuple):
     """Score every open subject as of this instant."""
 
     as_of: int
 
 
-JournalRecord = FactRecord | Tick | Settle
+JournalRecord = FactRecord | Tick | Step | Settle
 
 
 def encode_touch(
@@ -83,6 +94,11 @@ def encode_tick(watermark: int) -> bytes:
     return orjson.dumps({"k": "w", "w": watermark})
 
 
+def encode_step(step: Step) -> bytes:
+    """Journal value of a step of time."""
+    return orjson.dumps({"k": "s", "n": step.number, "w": step.target, "d": step.due, "r": step.root})
+
+
 def encode_settle(as_of: int) -> bytes:
     """Journal value that asks for every open subject to be scored."""
     return orjson.dumps({"k": "z", "w": as_of})
@@ -102,15 +118,17 @@ def decode(value: bytes) -> JournalRecord:
         raw = orjson.loads(value)
         kind = raw["k"]
         if kind == "t":
-            identity, at = f"{raw['s']}:{raw['e']}", raw["a"]
+            identity, at, origin = f"{raw['s']}:{raw['e']}", raw["a"] + 0, raw["o"] + 0
             touch = Touch(at, identity, *raw["t"])
-            return FactRecord("touchpoints", identity, Group(at, raw["d"], at, touch), raw["o"])
+            return FactRecord("touchpoints", identity, Group(at, raw["d"], at, touch), origin)
         if kind == "f":
-            identity, at = f"{raw['s']}:{raw['e']}", raw["a"]
+            identity, at, origin = f"{raw['s']}:{raw['e']}", raw["a"] + 0, raw["o"] + 0
             body = FactBody(raw["y"], raw["b"])
-            return FactRecord(raw["n"], identity, Group(at, raw["d"], at, body), raw["o"])
+            return FactRecord(raw["n"], identity, Group(at, raw["d"], at, body), origin)
         if kind == "w":
             return Tick(int(raw["w"]))
+        if kind == "s":
+            return Step(int(raw["n"]), int(raw["w"]), int(raw["d"]), raw["r"])
         if kind == "z":
             return Settle(int(raw["w"]))
     except (LookupError, TypeError, ValueError) as error:
@@ -122,7 +140,7 @@ def decode(value: bytes) -> JournalRecord:
 
 def account_key(key: bytes | None) -> bytes:
     """The key of a fact's record. Raises Unreadable."""
-    if key is None or key[1:2] != b":":
+    if key is None or key[1:2] != b":" or key[:1] == b"\0":
         raise Unreadable(f"the key {key!r} of a fact names no account")
     try:
         key.decode()

@@ -144,15 +144,15 @@ class Recent(NamedTuple):
 class TouchLog(ChunkLog):
     """The messages of touches; the open chunk is part of the account's header."""
 
-    __slots__ = ("_ids", "_recent", "_recent_from", "open")
+    __slots__ = ("_ids", "_pruned_at", "_recent", "_recent_from", "open")
 
     def __init__(
         self, root: bytes, get: Get, sealed: int = 0, count: int = 0, recent_from: int = 0,
-        opened: TouchChunk | None = None,
+        opened: TouchChunk | None = None, pruned_at: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(TOUCHES, root, get, 0, sealed, count)
         self.open = opened or TouchChunk()
-        self._recent_from = recent_from
+        self._recent_from, self._pruned_at = recent_from, pruned_at
         self._recent: deque[Recent] | None = deque() if recent_from == sealed else None
         self._ids: set[bytes] = set()
         """Patterns of the ids in all recent chunks and the open one, once there are many of these; else empty."""
@@ -193,11 +193,17 @@ class TouchLog(ChunkLog):
 
     def recent_from(self, latest: int) -> int:
         """Number of the first recent chunk: those before it hold nothing within 24 h of the latest fact."""
-        recent = self._recent
-        if recent is not None:
+        if (
+            latest < self._pruned_at
+        ):  # a correction has moved it back, and what was dropped may be recent again
+            self._recent, self._recent_from = None, 0
+            self._ids.clear()
+        elif self._recent is not None:
+            recent = self._recent
             while recent and recent[0].greatest < latest - DAY_MS:
                 recent.popleft()
             self._recent_from = recent[0].number if recent else self.sealed
+        self._pruned_at = latest
         return self._recent_from
 
     def _recents(self) -> deque[Recent]:

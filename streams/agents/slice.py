@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
@@ -45,6 +46,8 @@ class Live:
     """Facts of the present run that are not answered: they go to the dead letters if it has to be quarantined."""
     settled: list[FactRecord] = field(default_factory=list)
     """Facts of the present run that are."""
+    answered: bool = False
+    """Whether the account has been settled in the present run."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,10 @@ class Slice:
 
     applied: int = -1
     watermark: int = 0
+    target: int = 0
+    """Watermark of the latest tick; while it is ahead, steps of time are on their way."""
+    steps: int = 0
+    """Steps taken. Of several with one number the first in the journal counts."""
     replay_until: int | None = None
     live: dict[bytes, Live] = field(default_factory=dict)
     """Accounts in use, the one used last at the end. They are ahead of the table only within a run."""
@@ -79,7 +86,9 @@ class Slice:
 
     def weigh(self, live: Live) -> None:
         """Count what an account in use takes now."""
-        weight = IN_USE + len(live.state.account.touches) + live.packed.touches.recent_messages() // 8
+        packed = live.packed
+        facts = packed.facts.count + len(packed.known_contacts)
+        weight = IN_USE + len(live.state.account.touches) + facts + packed.touches.recent_messages() // 8
         self.weight += weight - live.weight
         live.weight = weight
 
@@ -87,6 +96,35 @@ class Slice:
         """Forget the accounts used longest ago until the rest weigh no more than ``most`` touches."""
         while self.weight > most and self.live:
             self.forget(next(iter(self.live)))
+
+    def bound(self, real_due: Callable[[bytes], int], limit: int) -> tuple[int, bytes] | None:
+        """Due instant and key of the ``limit``-th account that is due up to the target; None when fewer are."""
+        found: list[tuple[int, bytes]] = []
+        while self.due and self.due[0][0] <= self.target and len(found) < limit:
+            planned, key = heapq.heappop(self.due)
+            if self.scheduled.get(key) != planned:
+                continue
+            due = real_due(key)
+            if due == planned:
+                found.append((planned, key))
+            else:
+                del self.scheduled[key]
+                self.schedule(key, due)
+        for entry in found:
+            heapq.heappush(self.due, entry)
+        return found[-1] if len(found) == limit else None
+
+    def take_due(self, bound: tuple[int, bytes | None]) -> Iterator[bytes]:
+        """Keys of the accounts planned up to a due instant, at this instant only up to a key; each is taken out."""
+        instant, last = bound
+        while self.due and self.due[0][0] <= instant:
+            planned, key = self.due[0]
+            if planned == instant and last is not None and key > last:
+                return
+            heapq.heappop(self.due)
+            if self.scheduled.get(key) == planned:
+                del self.scheduled[key]
+                yield key
 
     def schedule(self, key: bytes, due: int) -> None:
         """Remember when the account is due, unless an earlier look at it is already planned."""
@@ -119,9 +157,10 @@ def read_slice(table: TableView, config_version: str, replay_window: int) -> Sli
     part = Slice()
     for key, raw in table.items():
         if key == PARTITION_KEY:
-            part.applied, part.watermark, version = orjson.loads(raw)
+            part.applied, part.watermark, version, *steps = orjson.loads(raw)
             if version != config_version:
                 raise ConfigChanged(version, config_version)
+            part.target, part.steps = steps or (part.watermark, 0)
             part.replay_until = part.applied + replay_window
         elif key.startswith(METRIC_PREFIX):
             offset, *sums = orjson.loads(raw)

@@ -57,6 +57,7 @@ REST = (
 AGENTS = (
     ("/streams/agents/ingest.py", INGEST, "classify, journal: encode"),
     ("/streams/agents/journey.py", JOURNEY, "fold"),
+    ("/streams/agents/journey_run.py", JOURNEY, "fold"),
     ("/streams/agents/coordinator.py", (), "coordinator and totals"),
     ("/streams/agents/totals.py", (), "coordinator and totals"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -120,6 +121,15 @@ def by_last(log: MemoryLog) -> dict[str, object]:
     return views
 
 
+@pytest.fixture(scope="module", params=[1, 200])
+def steps(request):
+    """How many timers fire in one step of time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.agents.journey_run.TIMERS_PER_STEP", request.param)
+        yield
+
+
+@pytest.mark.usefixtures("steps")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories, st.integers(0, 2**32))
 def test_a_sink_ends_up_with_the_same_rows_whatever_crashes(events, seed):

@@ -1,0 +1,359 @@
+"""A run of journal records being folded into accounts: what the journey agent does with each of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from revenue_core import journey as core
+from revenue_core.account import Account
+from revenue_core.sums import Sums
+from streams import codec, translate
+from streams.agents.rows import Moment
+from streams.agents.slice import PARTITION_KEY, Live, Slice, metric_key
+from streams.agents.totals import partial
+from streams.chunks import StateDamaged
+from streams.effects import Effects, Output, Record, Run, TableView
+from streams.faults import place_of
+from streams.journal import FactRecord, Settle, Step, Tick, Unreadable, account_key, decode, encode_step
+from streams.topology import JOURNAL, SOURCES
+
+if TYPE_CHECKING:
+    from streams.agents.journey import JourneyHandler
+
+TIMERS_PER_STEP = 200
+DAMAGED = "records of its state are missing"
+OTHER = "other"
+PUBLISHED = frozenset({"stage"})
+"""Metrics that ``totals`` adds up across partitions; the others are this worker's gauges."""
+
+
+class JourneyRun:
+    """One run being worked through."""
+
+    def __init__(self, handler: JourneyHandler, part: Slice, run: Run, table: TableView) -> None:
+        self.handler, self.part, self.run, self.table = handler, part, run, table
+        self.config, self.rows = handler.config, handler.rows
+        self.effects = Effects()
+        self.touched: dict[bytes, Live] = {}
+        """Accounts with facts that are not settled yet."""
+        self.changed: dict[bytes, Live] = {}
+        """Accounts whose state must be written."""
+        self.damaged: dict[bytes, tuple[bytes, int]] = {}
+        """Accounts that cannot be read: their header, and the offset of the last record that was for them."""
+        self.metrics: set[tuple[str, ...]] = set()
+        if part.replay_until is None:
+            part.replay_until = run.records[0].offset + handler.replay_window
+
+    def take(self, record: Record) -> None:
+        """Apply one journal record."""
+        if record.value is None or record.offset <= self.part.applied:
+            return
+        try:
+            entry = decode(record.value)
+            key = account_key(record.key) if isinstance(entry, FactRecord) else b""
+        except Unreadable as error:
+            self.effects.outputs.append(self.rows.unreadable(self.run, record, error))
+            return
+        if isinstance(entry, FactRecord):
+            if entry.kind in SOURCES:  # spend waits for its agent
+                self._fact(key, entry, record)
+        elif isinstance(entry, Tick):
+            self._settle_touched()
+            self._tick(entry, record)
+        elif isinstance(entry, Step):
+            self._settle_touched()
+            self._step(entry, record)
+        else:
+            self._settle_touched()
+            self._settle_all(entry, record)
+        if self.handler.settle_each or record.offset <= (self.part.replay_until or 0):
+            self._settle_touched()
+
+    def finish(self) -> Effects:
+        """Settle what is left; list the state records in the order that makes a torn write harmless."""
+        self._settle_touched()
+        state, part = self.effects.state, self.part
+        offset = self.run.records[-1].offset
+        for metric in sorted(self.metrics):
+            _, sums = part.sums[metric]
+            part.sums[metric] = offset, sums
+            state.append((metric_key(metric), orjson.dumps([offset, *sums])))
+            if metric[0] in PUBLISHED:
+                name = "|".join(metric)
+                self.effects.outputs.append(partial(name, self.run.partition, offset, sums))
+        for key, live in self.changed.items():
+            state += live.packed.writes()
+            state.append((key, codec.encode(live.state, live.packed)))
+            state += live.packed.deletions()
+            live.facts.clear()
+            live.settled.clear()
+            live.answered = False
+            part.weigh(live)
+        for key, (raw, applied) in self.damaged.items():
+            state.append((key, codec.set_aside(raw, applied)))
+        part.applied = max(part.applied, offset)
+        mark = [part.applied, part.watermark, self.config.config_version, part.target, part.steps]
+        state.append((PARTITION_KEY, orjson.dumps(mark)))
+        part.shrink(self.handler.live_touches // len(self.handler.slices))
+        return self.effects
+
+    def _fact(self, key: bytes, entry: FactRecord, record: Record) -> None:
+        handler = self.handler
+        live = self._load_for(key, record)
+        if live is None:
+            self.effects.outputs.append(self.rows.quarantined(self.run, record, entry, DAMAGED))
+            self._count(entry, "quarantined")
+            return
+        if record.offset <= live.state.applied:
+            return
+        if handler.too_late_ms is not None and entry.message.at < self.part.watermark - handler.too_late_ms:
+            self.effects.outputs.append(self.rows.too_late(self.run, record, entry))
+            self._count(entry, "too_late")
+            return
+        later = self._answered_later(entry, record)
+        if later and key in self.touched:
+            # what is answered at once is answered before, as if each fact came in a run of its own
+            self._settle(key, self.touched.pop(key), "event", self.part.watermark)
+            live = self._load(key)
+        self.changed[key] = live
+        live.facts.append((record, entry))
+        live.state.applied = record.offset
+        if live.state.quarantined:
+            self._refuse(live, "before")
+            return
+        try:
+            self._apply(key, live, entry, record, later=later)
+        except Exception as error:  # whatever it is, it must not stop the account's neighbours
+            self._quarantine(key, live, error)
+
+    def _answered_later(self, entry: FactRecord, record: Record) -> bool:
+        """Whether a fact is of a backlog that time has not passed yet; a function of the journal alone."""
+        handler, at = self.handler, entry.message.at
+        if handler.catch_up_ms is None or handler.settle_each:
+            return False
+        return at > self.part.watermark and record.timestamp - at > handler.catch_up_ms
+
+    def _apply(self, key: bytes, live: Live, entry: FactRecord, record: Record, *, later: bool) -> None:
+        changed = self._join(live, entry)
+        if changed is core.Change.NOTHING or changed is core.Change.REPEATED:
+            self._count(entry, "duplicate")
+            return
+        if entry.message.at < self.part.watermark:
+            self._count(entry, "late")
+        live.timestamp, live.headers = record.timestamp, record.headers
+        live.cause = f"{entry.kind}:{entry.identity}"
+        if later:
+            live.state.settle_at = max(live.state.settle_at or 0, entry.message.at)
+            self.part.schedule(key, live.state.settle_at)
+            return
+        self.touched[key] = live
+        self.effects.origins.append(entry.origin)
+
+    def _join(self, live: Live, entry: FactRecord) -> core.Change:
+        """Add a fact to the account, live and packed."""
+        state, packed = live.state, live.packed
+        was_stale, counts = state.stale, packed.counts()
+        changed = core.apply(
+            state, entry.kind, entry.identity, entry.message, self.part.watermark, self.config
+        )
+        if state.stale and not was_stale:
+            packed.answered = counts
+        if changed is not core.Change.NOTHING:
+            packed.add(entry.kind, entry.identity, entry.message, state.account)
+        return changed
+
+    def _quarantine(self, key: bytes, live: Live, error: Exception) -> None:
+        """Answer the run's facts up to the one that makes the computation fail, flag the account, refuse the rest.
+
+        One by one, as a replay would answer them. Facts of earlier runs that were to be answered later stay in its
+        state.
+        """
+        applied, facts, settled = live.state.applied, list(live.facts), list(live.settled)
+        self.changed.pop(key, None)
+        self.touched.pop(key, None)
+        while facts:
+            safe = self._put_back(key, live, settled)
+            try:
+                self._answer_alone(safe, *facts[0])
+            except Exception as failure:  # the one that is to blame
+                error = failure
+                break
+            settled.append(facts.pop(0)[1])
+            live.answered = True
+        safe = self._put_back(key, live, settled)
+        safe.state.quarantined, safe.state.applied, safe.state.settle_at = True, applied, None
+        safe.facts, safe.settled, safe.answered = facts, settled, live.answered
+        safe.state.checkpoint.due = core.NEVER
+        self.changed[key] = safe
+        self.part.quarantined.add(key)
+        self._refuse(safe, f"{type(error).__name__}: {error}, {place_of(error)}")
+
+    def _put_back(self, key: bytes, live: Live, settled: list[FactRecord]) -> Live:
+        """The account as it was answered: as stored, with the facts of this run that have been."""
+        self.part.forget(key)
+        safe = self._load(key)
+        for entry in settled:
+            self._join(safe, entry)
+        if live.answered:
+            core.settle(safe.state, self.part.watermark, self.config)
+            safe.packed.answered = None
+        return safe
+
+    def _answer_alone(self, live: Live, record: Record, entry: FactRecord) -> None:
+        self._join(live, entry)
+        live.state.applied, live.timestamp, live.headers = record.offset, record.timestamp, record.headers
+        live.cause = f"{entry.kind}:{entry.identity}"
+        if self._answered_later(entry, record):
+            return
+        changes = core.settle(live.state, self.part.watermark, self.config)
+        self.effects.outputs += self.rows.changes(changes, self._moment(live), "event")
+        self._add_up(changes.sums, record.offset)
+
+    def _refuse(self, live: Live, reason: str) -> None:
+        for record, entry in live.facts:
+            self.effects.outputs.append(self.rows.quarantined(self.run, record, entry, reason))
+            self._count(entry, "quarantined")
+        live.facts.clear()
+
+    def _load_for(self, key: bytes, record: Record) -> Live | None:
+        """An account that a record is for; None when it cannot be read, which sets it aside."""
+        try:
+            return self._load(key)
+        except StateDamaged:
+            raw = self.table.get(key)
+            assert raw is not None  # a record that others stand behind is there
+            self.damaged[key] = raw, record.offset
+            self.part.quarantined.add(key)
+            return None
+
+    def _load(self, key: bytes) -> Live:
+        live = self.part.load(key)
+        if live is not None:
+            return live
+        name, raw = key.decode(), self.table.get(key)
+        if raw is None:
+            account = Account(translate.account_id(name))
+            state = core.State(account, silent=not translate.gives_outputs(name), horizon=self.part.watermark)
+            live = Live(state, codec.Packed.empty(key, self.table.get))
+        else:
+            live = Live(*codec.decode(name, translate.account_id(name), raw, self.table.get))
+        self.part.live[key] = live
+        self.part.weigh(live)
+        return live
+
+    def _tick(self, tick: Tick, record: Record) -> None:
+        """Aim at a later watermark. Time moves on in steps, which the journal tells the partition itself.
+
+        What fires when is thereby in the log: a replay after a crash, which finds some accounts further on than
+        others, takes the same steps.
+        """
+        part = self.part
+        if tick.watermark <= part.target:
+            return
+        arrived, part.target = part.watermark >= part.target, tick.watermark
+        if self.handler.settle_each:  # nothing is ever torn or repeated
+            self._fire(Step(0, part.target, part.target, None), record)
+        elif arrived:
+            self._plan()
+
+    def _plan(self) -> None:
+        """Tell the partition the next step: so many timers, or the rest."""
+        part = self.part
+        bound = part.bound(self._due, TIMERS_PER_STEP)
+        due, root = (part.target, None) if bound is None else (bound[0], bound[1].decode())
+        step = encode_step(Step(part.steps + 1, part.target, due, root))
+        self.effects.outputs.append(Output(JOURNAL, None, step, (), self.run.partition))
+
+    def _step(self, step: Step, record: Record) -> None:
+        """Take a step, once."""
+        part = self.part
+        if step.number != part.steps + 1:
+            return
+        part.steps = step.number
+        self._fire(step, record)
+        if part.watermark < part.target:
+            self._plan()
+
+    def _fire(self, step: Step, record: Record) -> None:
+        part, root = self.part, None if step.root is None else step.root.encode()
+        left: list[bytes] = []
+        for key in part.take_due((step.due, root)):
+            due = self._due(key)
+            live = self._load_for(key, record) if (due, key) <= (step.due, root or key) else None
+            if live is None or live.state.applied >= record.offset:  # else it has been fired, and stored
+                left.append(key)
+                continue
+            self._by_clock(key, live, record)
+            self._settle(key, live, "timer", step.target)
+        for key in left:
+            part.schedule(key, self._due(key))
+        part.watermark = max(part.watermark, step.due if root is None else step.due - 1)
+
+    def _due(self, key: bytes) -> int:
+        """When an account is due, without reading it."""
+        live = self.part.live.get(key)
+        if live is not None:
+            return live.state.next_due()
+        raw = self.table.get(key)
+        return core.NEVER if raw is None or key in self.damaged else codec.next_due(raw)
+
+    def _settle_all(self, settle: Settle, record: Record) -> None:
+        """Score every open subject as of an instant."""
+        accounts = {key for key, _ in self.table.items() if key[:1] != b"\0"}
+        for key in sorted(accounts | self.changed.keys()):
+            self._score(key, settle, record)
+
+    def _score(self, key: bytes, settle: Settle, record: Record) -> None:
+        live = self._load_for(key, record)
+        if live is None or live.state.quarantined:
+            return
+        rows = core.probabilities(live.state, self.config, settle.as_of)
+        if rows:
+            self._by_clock(key, live, record)
+            self.effects.outputs += self.rows.probabilities(rows, self._moment(live), "timer")
+
+    def _by_clock(self, key: bytes, live: Live, record: Record) -> None:
+        live.state.applied, live.timestamp = record.offset, record.timestamp
+        live.headers, live.cause = (), "timer"
+        self.changed[key] = live
+
+    def _settle_touched(self) -> None:
+        for key, live in list(self.touched.items()):
+            self._settle(key, live, "event", self.part.watermark)
+        self.touched.clear()
+
+    def _settle(self, key: bytes, live: Live, cause: str, horizon: int) -> None:
+        try:
+            changes = core.settle(live.state, horizon, self.config)
+            self.effects.outputs += self.rows.changes(changes, self._moment(live), cause)
+        except Exception as error:
+            self._quarantine(key, live, error)
+            return
+        live.packed.answered, live.answered = None, True
+        live.settled += [entry for _, entry in live.facts]
+        live.facts.clear()
+        self._add_up(changes.sums, live.state.applied)
+        self.part.schedule(key, live.state.next_due())
+
+    def _moment(self, live: Live) -> Moment:
+        return Moment(live.state.applied, live.timestamp, live.cause, live.headers)
+
+    def _add_up(self, sums: Sums, offset: int) -> None:
+        for named, change in sums.items():
+            metric = self._bounded(named)
+            included, known = self.part.sums.get(metric, (-1, [0] * len(change)))
+            if offset > included:  # else a torn write of an earlier run has it already
+                total = [a + b for a, b in zip(known, change, strict=True)]
+                self.part.sums[metric] = included, total
+                self.metrics.add(metric)
+
+    def _bounded(self, metric: tuple[str, ...]) -> tuple[str, ...]:
+        """The metric with a channel outside the configured list counted under ``other``."""
+        if metric[0] == "credited" and metric[2] not in self.handler.channels:
+            return (metric[0], metric[1], OTHER, metric[3])
+        return metric
+
+    def _count(self, entry: FactRecord, outcome: str) -> None:
+        self.handler.counts["events_total", entry.kind, entry.message.body.type, outcome] += 1
