@@ -50,7 +50,7 @@ def build_worker(settings: Settings, journal_partitions: int) -> Worker:
         Timing(
             tick_ms=settings.worker.tick_ms,
             idle_ms=round(settings.worker.source_idle_s * 1000),
-            replay_window=engine.max_open_runs * engine.batch_max,
+            replay_window=engine.replay_window,
             catch_up_ms=round(settings.worker.backlog_after_s * 1000),
         ),
     )
@@ -62,9 +62,14 @@ def build_worker(settings: Settings, journal_partitions: int) -> Worker:
         engine, specs, observer=instrument.observer(metrics, service, settings.topic("")), clock=now_ms
     )
     token = settings.web.token.get_secret_value() if settings.web.token else None
+
+    def refresh() -> None:
+        instrument.refresh(metrics, service, app.table_sizes())
+        app.observer.lag(app.health().lag)
+
     face = Face(
         reasons=lambda: app.health().reasons(),
-        refresh=lambda: instrument.refresh(metrics, service, app.table_sizes()),
+        refresh=refresh,
         registry=metrics.registry,
         token=token,
     )

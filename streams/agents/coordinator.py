@@ -89,7 +89,8 @@ class CoordinatorHandler:
                 continue
             known = self.sources.get(raw["source"], Source(0, 0, 0))
             watermark, heard = max(known.watermark, raw["w"]), max(known.heard_ms, raw["now"])
-            self.sources[raw["source"]] = Source(watermark, heard, raw["left"])
+            left = raw["left"] if raw["now"] >= known.heard_ms else known.left
+            self.sources[raw["source"]] = Source(watermark, heard, left)
             changed.add(raw["source"])
         for source in sorted(changed):
             state = self.sources[source]

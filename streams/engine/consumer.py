@@ -272,7 +272,10 @@ class EngineConsumer(driver.Consumer):
             earliest = await self.earliest_offsets(*fresh)
             positions |= {tp: earliest.get(tp) or 0 for tp in fresh}
             await self.seek_wait({tp: positions[tp] for tp in fresh})
-        self.ledger.start(positions)
+        # Who was expelled in the middle of a recovery sees what the new owner has committed, beyond its own tables.
+        # The group refuses it this commit; without a ledger nothing is handed over until it hears that it is out.
+        if not positions or await self._commit(positions):
+            self.ledger.start(positions)
 
     # -- health
 

@@ -19,8 +19,14 @@ log = logging.getLogger(__name__)
 RETRY_S = 2.0
 VISIBLE_ATTEMPTS = 50
 USUAL_REPLICATION = 3
-CHANGELOG_CONFIG = {"cleanup.policy": "compact", "segment.bytes": str(64 << 20)}
-"""Small segments are compacted sooner, which keeps the recovery short."""
+CHANGELOG_CONFIG = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(64 << 20),
+    "min.compaction.lag.ms": str(10 * 60_000),
+}
+"""Small segments are compacted sooner, which keeps the recovery short; but not so soon that of a key which a frozen
+worker wrote last the owner's record is gone before it has written it again.
+"""
 
 
 async def prepare_topics(

@@ -30,6 +30,7 @@ from tests.builders import compacted, stable
 from tests.integration.engine_harness import consumer, evict
 
 READY_S = 60.0
+DONE_TIMES = 5
 
 
 class Sent(NamedTuple):
@@ -253,13 +254,17 @@ class Live:
         raise AssertionError(f"no credits within {deadline_s} s; the worker said:\n{worker.said()[-4000:]}")
 
     async def until_done(self, watermark_ms: int, deadline_s: float = 90.0) -> None:
-        """Wait until nothing lags and every journal partition has come to the instant."""
-        end = time.monotonic() + deadline_s
+        """Wait until nothing lags and every journal partition has come to the instant.
+
+        Seen several times in a row: what one agent has just written lags only once the next has fetched.
+        """
+        end, seen = time.monotonic() + deadline_s, 0
         while True:
             running = [worker for worker in self.workers if worker.process is not None]
             answers = [await asyncio.to_thread(worker.metrics) for worker in running]
             found = [answer or {} for answer in answers]
-            if self._done(found, watermark_ms):
+            seen = seen + 1 if self._done(found, watermark_ms) else 0
+            if seen == DONE_TIMES:
                 return
             ended = [w for w in self.workers if w.process is not None and w.process.poll() is not None]
             if ended or time.monotonic() > end:
