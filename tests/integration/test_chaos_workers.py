@@ -136,7 +136,8 @@ async def test_sigterm_in_the_middle_of_a_rebalance_ends_a_worker_cleanly(
             lambda: any("no assignment" in r for r in first.not_ready() or ()), "it rebalances"
         )
         assert await asyncio.to_thread(first.end, signal.SIGTERM, 15.0) == 0
-        second.thaw()
+        await product.kill(second)  # it has stood for so long that it would end by itself, or nearly
+        second.start()
         await product.until_ready(second, third)
         await product.send(records[800:])
         await product.until_done(end, DONE_S)
