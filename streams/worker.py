@@ -24,7 +24,7 @@ WRITES = {
     "ingest": (JOURNAL, CONTROL, DEAD_LETTERS),
     "coordinator": (JOURNAL,),
     "journey": (*ANSWERS, PARTIALS, DEAD_LETTERS),
-    "totals": ANSWERS,
+    "totals": (*ANSWERS, DEAD_LETTERS),
 }
 
 

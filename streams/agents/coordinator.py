@@ -9,6 +9,7 @@ events makes them late, not time.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,6 +17,8 @@ import orjson
 from streams.effects import Effects, Output, Run, TableView
 from streams.journal import encode_tick
 from streams.topology import CONTROL, JOURNAL
+
+log = logging.getLogger(__name__)
 
 WATERMARK_KEY = b"watermark"
 
@@ -40,6 +43,17 @@ def report(topic: str, partition: int, watermark: int, now_ms: int, left: int = 
     source = f"{topic}/{partition}"
     value = {"k": "watermark", "source": source, "w": watermark, "now": now_ms, "left": left}
     return Output(CONTROL, source.encode(), orjson.dumps(value))
+
+
+def read_report(value: bytes | None) -> tuple[str, Source] | None:
+    """The source partition that a control record speaks of, and what it says; None for what is no report of ours."""
+    try:
+        raw: dict[str, Any] = orjson.loads(value or b"{}")
+        if raw.get("k") == "watermark":
+            return str(raw["source"]), Source(raw["w"] + 0, raw["now"] + 0, raw["left"] + 0)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        log.warning("a record of the control topic is no report and is passed over: %.80r", value)
+    return None
 
 
 class CoordinatorHandler:
@@ -84,14 +98,15 @@ class CoordinatorHandler:
         effects = Effects()
         changed: set[str] = set()
         for record in run.records:
-            raw: dict[str, Any] = orjson.loads(record.value) if record.value else {}
-            if raw.get("k") != "watermark":
+            told = read_report(record.value)
+            if told is None:
                 continue
-            known = self.sources.get(raw["source"], Source(0, 0, 0))
-            watermark, heard = max(known.watermark, raw["w"]), max(known.heard_ms, raw["now"])
-            left = raw["left"] if raw["now"] >= known.heard_ms else known.left
-            self.sources[raw["source"]] = Source(watermark, heard, left)
-            changed.add(raw["source"])
+            name, said = told
+            known = self.sources.get(name, Source(0, 0, 0))
+            watermark, heard = max(known.watermark, said.watermark), max(known.heard_ms, said.heard_ms)
+            left = said.left if said.heard_ms >= known.heard_ms else known.left
+            self.sources[name] = Source(watermark, heard, left)
+            changed.add(name)
         for source in sorted(changed):
             state = self.sources[source]
             value = {"w": state.watermark, "now": state.heard_ms, "left": state.left}

@@ -198,6 +198,12 @@ def dead_letter(run: Run, record: Record, rejected: Rejected) -> Output:
     return Output(DEAD_LETTERS, key, value, kept)
 
 
+def stray(run: Run, record: Record, error: Exception) -> Output:
+    """The dead letter of a record that somebody else wrote into a topic of ours."""
+    message = f"no record of this topic ({type(error).__name__}: {error}): only headwater writes into it"
+    return dead_letter(run, record, Rejected("decode_error", "", message))
+
+
 def _kept_headers(headers: Headers) -> list[tuple[str, bytes]]:
     """Those that fit, in their order; a header without a value has an empty one."""
     kept, room = [], KEPT_HEADER_BYTES

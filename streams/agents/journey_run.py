@@ -22,7 +22,7 @@ from streams.topology import JOURNAL, SOURCES
 if TYPE_CHECKING:
     from streams.agents.journey import JourneyHandler
 
-TIMERS_PER_STEP = 200
+TIMERS_PER_STEP = 100
 DAMAGED = "records of its state are missing"
 OTHER = "other"
 PUBLISHED = frozenset({"stage"})

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from revenue_core.funnel import StageCount
+from streams.agents.ingest import stray
 from streams.agents.rows import cloud_event, tombstone
 from streams.effects import Effects, Output, Run, StatelessHandler, TableView
 from streams.topology import FUNNEL, PARTIALS
@@ -19,6 +21,16 @@ from streams.topology import FUNNEL, PARTIALS
 def partial(metric: str, partition: int, offset: int, sums: list[int]) -> Output:
     """The upsert by which a journal partition publishes its sums for one metric row, as of a journal offset."""
     return Output(PARTIALS, metric.encode(), orjson.dumps({"p": partition, "o": offset, "v": sums}))
+
+
+def read_partial(key: bytes, value: bytes) -> tuple[str, int, list[int]]:
+    """(journal partition, journal offset included, sums). Raises LookupError, TypeError or ValueError."""
+    kind, _, _ = key.decode().split("|")
+    raw = orjson.loads(value)
+    sums = [number + 0 for number in raw["v"]]
+    if kind != "stage" or len(sums) != len(StageCount._fields):
+        raise ValueError("not the sums of a stage")
+    return str(raw["p"] + 0), raw["o"] + 0, sums
 
 
 class TotalsHandler(StatelessHandler):
@@ -44,15 +56,19 @@ class TotalsHandler(StatelessHandler):
         for record in run.records:
             if record.key is None or record.value is None:
                 continue
-            partial_sums = orjson.loads(record.value)
+            try:
+                partition, offset, sums = read_partial(record.key, record.value)
+            except (LookupError, TypeError, ValueError) as error:
+                effects.outputs.append(stray(run, record, error))
+                continue
             parts, _ = changed.get(record.key) or (orjson.loads(table.get(record.key) or b"{}"), 0)
-            known = parts.get(str(partial_sums["p"]))
-            if known is None or known[0] < partial_sums["o"]:
-                parts[str(partial_sums["p"])] = [partial_sums["o"], *partial_sums["v"]]
+            known = parts.get(partition)
+            if known is None or known[0] < offset:
+                parts[partition] = [offset, *sums]
                 changed[record.key] = parts, record.offset
         for key, (parts, offset) in changed.items():
-            sums = [sum(column) for column in zip(*(part[1:] for part in parts.values()), strict=True)]
-            columns, exists = self.row(key.decode(), sums)
+            total = [sum(column) for column in zip(*(part[1:] for part in parts.values()), strict=True)]
+            columns, exists = self.row(key.decode(), total)
             name, version = columns["row_id"], self.version(offset)
             row = {**columns, "version": version, "is_deleted": int(not exists)}
             headers = cloud_event(FUNNEL, f"{name}@{version}")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -166,9 +166,7 @@ class EngineConsumer(driver.Consumer):
                 continue
             verdict, fresh = ledger.judge(records)
             if verdict is Verdict.DELIVER:
-                run = ledger.deliver(tp, fresh, generation)
-                run.left = self._waiting(tp)
-                await self.app.take(run)
+                await self._deliver(tp, fresh, generation)
                 if monotonic() - began > TURN_S:  # let heartbeats out in between
                     await asyncio.sleep(0)
                     began = monotonic()
@@ -182,6 +180,18 @@ class EngineConsumer(driver.Consumer):
                     records[0].offset,
                 )
                 await self.seek_wait({tp: ledger.next_offset})
+
+    async def _deliver(self, tp: TP, records: Sequence[Any], generation: int) -> None:
+        """Hand records over in runs that hold the loop briefly; what a rebalance cuts off is fetched again."""
+        ledger, reader, at = self.ledger.partitions[tp], self.app.reader_of(tp.topic), 0
+        while at < len(records) and self.flow_active and self.ledger.partitions.get(tp) is ledger:
+            size = reader.most_records() if reader is not None else len(records)
+            run = ledger.deliver(tp, records[at : at + size], generation)
+            at += len(run.records)
+            run.left = self._waiting(tp) + len(records) - at
+            await self.app.take(run)
+            if at < len(records):
+                await asyncio.sleep(0)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Move partitions to offsets."""

@@ -17,6 +17,11 @@ from streams.engine.settings import AgentSpec
 from streams.engine.store import SliceStore, Write
 from streams.partitioning import partition_of
 
+RUN_S = 0.25
+"""How long handling a run should take at most: heartbeats wait meanwhile."""
+FIRST_RECORDS = 50
+CALMER = 0.8
+"""How fast a slow record is forgotten, run by run."""
 UNKNOWN = -1
 """Offset of a batch that the broker recognised as a repeated one but no longer knows the place of."""
 
@@ -77,6 +82,7 @@ class AgentExecutor:
         self.live: set[int] = set()
         """Partitions whose handler knows that it owns them."""
         self.producer: Appender | None = None
+        self._per_record_s = RUN_S / FIRST_RECORDS
 
     # -- ownership
 
@@ -114,6 +120,10 @@ class AgentExecutor:
 
     # -- work
 
+    def most_records(self) -> int:
+        """How many records a run may have to hold the loop briefly, at the pace of the last ones."""
+        return max(int(RUN_S / self._per_record_s), 1)
+
     def handle(
         self,
         message: RunMessage,
@@ -128,6 +138,7 @@ class AgentExecutor:
         began = perf_counter()
         effects = self.spec.handler.handle(run, self.store.view(partition))
         seconds = perf_counter() - began
+        self._per_record_s = max(seconds / len(run.records), self._per_record_s * CALMER)
         chain = self._chains[partition]
         chain.holding = effects.held
 

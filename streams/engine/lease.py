@@ -13,12 +13,14 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.25
+BUSY_S = 1.0
+"""A pause in which the process used so much CPU was work, however long it took."""
 CRASHED = 1
 
 
@@ -34,8 +36,7 @@ def end_process(seconds: float) -> None:
     """End without sending, committing or closing anything."""
     log.critical(
         "this process did not run for %.1f s, so the group may have given its partitions away: it ends without "
-        "sending what it had ready, to be started again. If nobody suspended it, the machine is short of CPU or "
-        "memory",
+        "sending what it had ready, to be started again. If nobody suspended it, the machine lacks memory or CPU",
         seconds,
     )
     logging.shutdown()
@@ -50,22 +51,34 @@ class Lease:
         longest_s: float,
         expired: Callable[[float], None] = end_process,
         clock: Callable[[], float] = monotonic,
+        cpu: Callable[[], float] = process_time,
     ) -> None:
-        self._longest_s, self._expired, self._clock = longest_s, expired, clock
+        self._longest_s, self._expired, self._clock, self._cpu = longest_s, expired, clock, cpu
         self._ran_at: float | None = None
+        self._used = 0.0
 
     def begin(self) -> None:
         """The worker starts: what lies before does not count."""
-        self._ran_at = self._clock()
+        self._ran_at, self._used = self._clock(), self._cpu()
 
     def check(self) -> None:
-        """Take note that the loop runs, or report that it did not for too long since it began."""
+        """Take note that the loop runs, or report that it did not for too long since it began.
+
+        One that was busy is only warned of: to end it would repeat the same work for ever.
+        """
         if self._ran_at is None:
             return
-        now = self._clock()
-        pause, self._ran_at = now - self._ran_at, now
-        if pause > self._longest_s:
+        now, used = self._clock(), self._cpu()
+        pause, busy = now - self._ran_at, used - self._used
+        self._ran_at, self._used = now, used
+        if pause <= self._longest_s:
+            return
+        if busy < BUSY_S:
             self._expired(pause)
+        else:
+            log.warning(
+                "one piece of work held this worker for %.1f s, longer than its group may wait", pause
+            )
 
     async def beat(self, stopped: Callable[[], bool]) -> None:
         """Check from time to time, so that a pause is one of the process and not one of the traffic."""

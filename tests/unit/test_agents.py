@@ -302,3 +302,32 @@ def test_a_pipeline_without_deals_loses_its_rows():
     totals(table, partial(METRIC, 0, 5, [1, 0, 0, 1]))
     (row,) = totals(table, partial(METRIC, 0, 6, [0, 0, 0, 0]))
     assert row["is_deleted"] == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"\xff\xfe\x00garbage", b"[]", b"7", b'{"k":"watermark"}', b'{"k":"watermark","source":"s","w":"x"}'],
+)
+def test_what_is_no_report_is_passed_over_by_the_coordinator(value: bytes):
+    handler = coordinator(tick_ms=0, idle_ms=0)
+    stray = MemoryRecord(0, 0, b"", value)
+    well = MemoryRecord(1, 0, b"", report("touchpoints", 0, 900, 1_000).value)
+    effects = handler.handle(Run(CONTROL, 0, [stray, well], 1_000), MemoryTable())
+    assert [orjson.loads(output.value)["w"] for output in effects.outputs] == [900, 900]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (b"stage|default|a", b"\xff\xfe\x00garbage"), (b"stage|default|a", b"[]"), (b"stage|default|a", b'{"p":0}'),
+        (b"stage|default|a", b'{"p":0,"o":1,"v":[1]}'), (b"stage", b'{"p":0,"o":1,"v":[1,2,3,4]}'),
+        (b"\xff", b'{"p":0,"o":1,"v":[1,2,3,4]}'), (b"stage|default|a", b'{"p":0,"o":1,"v":["a","b","c","d"]}'),
+    ],
+)  # fmt: skip
+def test_what_is_no_partial_sum_is_a_dead_letter(key: bytes, value: bytes):
+    handler = service().totals
+    effects = handler.handle(Run(PARTIALS, 0, [MemoryRecord(0, 0, key, value)], 0), MemoryTable())
+    (letter,) = effects.outputs
+    assert letter.topic == DEAD_LETTERS
+    assert dict(letter.headers)["headwater.error.code"] == b"decode_error"
+    assert not effects.state

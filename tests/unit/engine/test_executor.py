@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -392,3 +393,25 @@ def test_outputs_are_grouped_by_partition_in_their_order() -> None:
 def test_an_output_to_an_unknown_topic_is_refused() -> None:
     with pytest.raises(UnknownTopic, match="nowhere"):
         group_outputs([Output("nowhere", b"k", b"v")], {"a": 3})
+
+
+class Slow(StatelessHandler):
+    """Takes its time for every record."""
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        end = time.perf_counter() + 0.02 * len(run.records)
+        while time.perf_counter() < end:
+            pass
+        return Effects()
+
+
+async def test_runs_become_shorter_when_records_take_long_and_longer_again_when_not() -> None:
+    slow, quick = Job(), Job()
+    slow.executor.spec = AgentSpec("slow", ("in",), Slow())
+    slow.executor.assign([0])
+    quick.executor.assign([0])
+    for _ in range(20):
+        quick.executor.handle(run(0, (b"a", b"1")), lambda _: None)
+    slow.executor.handle(run(0, (b"a", b"1")), lambda _: None)
+    assert slow.executor.most_records() <= 12
+    assert quick.executor.most_records() > 500

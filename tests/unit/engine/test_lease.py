@@ -38,7 +38,7 @@ def lease(clock: Clock) -> Lease:
     def expired(seconds: float) -> None:
         raise Ended(seconds)
 
-    found = Lease(4.5, expired, clock)
+    found = Lease(4.5, expired, clock, lambda: 0.0)
     found.begin()
     return found
 
@@ -61,6 +61,17 @@ def test_a_longer_pause_ends_the_worker():
     clock.now += 4.6
     with pytest.raises(Ended):
         held.check()
+
+
+def test_a_pause_full_of_work_does_not_end_the_worker():
+    def expired(seconds: float) -> None:
+        raise Ended(seconds)
+
+    clock = Clock()
+    held = Lease(4.5, expired, clock, lambda: clock.now / 2)
+    held.begin()
+    clock.now += 20
+    held.check()
 
 
 def test_what_lies_before_the_beginning_does_not_count():
