@@ -85,7 +85,7 @@ class Unread:
     past: Past
     touches: int
     first: Touch | None
-    """Of the first and the last one only the instant and the channel are known."""
+    """Of one that stands in storage only the instant and the channel are known."""
     last: Touch | None
 
 
@@ -125,10 +125,16 @@ class Account:
         return self.touches[-1] if self.touches else None
 
     def comes_last(self, touch: Touch) -> bool:
-        """Whether a touch sorts behind every fact; at one instant an unread account says no."""
-        if self.unread is not None:
-            return touch.at > self.latest
-        return touch.at >= self.latest and not (self.touches and touch < self.touches[-1])
+        """Whether a touch sorts behind every fact; an unread account says no where it would have to look."""
+        last = self.last_touch
+        if touch.at != self.latest or last is None:
+            return touch.at >= self.latest
+        if self.unread is None:
+            return touch >= last
+        # ids stand here without the suffix of a second group (R02), which decides nothing once the texts differ
+        if last.at < touch.at:
+            return True
+        return bool(last.touch_id) and touch > last and not touch.touch_id.startswith(last.touch_id)
 
     def add_unread(self, touch: Touch) -> None:
         """Count a touch that comes last and whose identity is new, without reading those before it."""
@@ -154,8 +160,8 @@ class Account:
             return self.touch_groups
         return self.lead_groups if kind == "leads" else self.deal_groups
 
-    def add_touch(self, identity: str, message: Group[Touch]) -> bool:
-        """Add one message; True when the set of touches changed."""
+    def add_touch(self, identity: str, message: Group[Touch]) -> None:
+        """Add one message."""
         groups = self.touch_groups.get(identity)
         if groups is None:
             self.touch_groups[identity] = [message]
@@ -166,23 +172,14 @@ class Account:
             self.latest = max(self.latest, message.at)
             if message.body.contact_id:
                 self.contacts.add(message.body.contact_id)
-            return True
-        joined = join(groups, message)
-        if joined is None:
-            return False
-        self.touch_groups[identity] = joined
-        self.reindex()
-        return True
+        else:
+            self.touch_groups[identity] = join(groups, message) or groups
+            self.reindex()
 
-    def add_fact(self, kind: str, identity: str, message: Group[FactBody]) -> bool:
-        """Add one message of the topic kind ``leads`` or ``deals``; True when the set of facts changed."""
-        table = self.groups(kind)
-        joined = join(table.get(identity, []), message)
-        if joined is None:
-            return False
-        table[identity] = joined
+    def add_fact(self, kind: str, identity: str, message: Group[FactBody]) -> None:
+        """Add one message of the topic kind ``leads`` or ``deals``."""
+        fold(self.groups(kind), [(identity, message)])
         self.reindex_facts(kind)
-        return True
 
     def reindex(self) -> None:
         """Build every index anew from the groups."""

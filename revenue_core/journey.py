@@ -124,11 +124,9 @@ class Change(Enum):
 
     NOTHING = 0
     """A duplicate."""
-    APPENDED = 1
-    """A touch whose identity is new to the account."""
-    REPEATED = 2
+    REPEATED = 1
     """A duplicate that lets later ones join: the facts are the same, what is stored is not (R02)."""
-    OTHER = 3
+    CHANGED = 2
 
 
 class Changes(NamedTuple):
@@ -159,7 +157,7 @@ def apply(
     account = state.account
     if account.unread is not None:
         if kind == "touchpoints" and _unread(state, identity, message.body, horizon, config):
-            return Change.APPENDED
+            return Change.CHANGED
         account.read_past()
     known = account.groups(kind).get(identity)
     if known is not None:
@@ -176,10 +174,10 @@ def apply(
         else:
             _remember(state, config)
         account.add_touch(identity, message)
-        return Change.APPENDED if known is None else Change.OTHER
+        return Change.CHANGED
     _remember(state, config)
     account.add_fact(kind, identity, message)
-    return Change.OTHER
+    return Change.CHANGED
 
 
 def settle(state: State, horizon: int, config: CoreConfig) -> Changes:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from streams.topics import BrokerUnreachable, list_topics
 
@@ -128,7 +128,7 @@ async def _reader(
         ]
         consumer.assign(partitions)
         yield TopicReader(consumer, partitions)
-    except KafkaConnectionError as error:
+    except (KafkaConnectionError, KafkaTimeoutError) as error:
         raise BrokerUnreachable(brokers, error) from error
     finally:
         await consumer.stop()

@@ -17,8 +17,8 @@ from revenue_core.account import Group
 from revenue_core.facts import DAY_MS, Touch
 from streams.chunks import MESSAGES, TOUCHES, ChunkLog, Get
 
-MOST_SEARCHED = 4
-"""With more recent chunks, a set of the ids in them is made instead of searching their bytes."""
+FEW_CHUNKS, FEW_SEARCHES = 4, 32
+"""Beyond both, a set of the ids in the recent chunks is made: it takes as long as thirty searches in bytes."""
 INBOUND, STRETCHED, FLAGS_OFFSET = 1, 2, 16
 TEXTS = 13
 PLACES = range(1 << 8)
@@ -144,7 +144,7 @@ class Recent(NamedTuple):
 class TouchLog(ChunkLog):
     """The messages of touches; the open chunk is part of the account's header."""
 
-    __slots__ = ("_ids", "_pruned_at", "_recent", "_recent_from", "open")
+    __slots__ = ("_ids", "_pruned_at", "_recent", "_recent_from", "_searches", "open")
 
     def __init__(
         self, root: bytes, get: Get, sealed: int = 0, count: int = 0, recent_from: int = 0,
@@ -155,7 +155,8 @@ class TouchLog(ChunkLog):
         self._recent_from, self._pruned_at = recent_from, pruned_at
         self._recent: deque[Recent] | None = deque() if recent_from == sealed else None
         self._ids: set[bytes] = set()
-        """Patterns of the ids in all recent chunks and the open one, once there are many of these; else empty."""
+        """Patterns of the ids in all recent chunks and the open one, once they are worth it; else empty."""
+        self._searches = 0
 
     def append(self, identity: str, message: Group[Touch]) -> None:
         """Add a message."""
@@ -179,7 +180,8 @@ class TouchLog(ChunkLog):
         """Whether a recent chunk may hold a message of this identity."""
         pattern = id_pattern(identity)
         recent = self._recents()
-        if len(recent) <= MOST_SEARCHED:
+        self._searches += 1
+        if len(recent) <= FEW_CHUNKS or self._searches <= FEW_SEARCHES:
             self._ids.clear()
             return pattern in self.open.rows or any(pattern in each.rows for each in recent)
         if not self._ids or len(self._ids) > 2 * MESSAGES * (len(recent) + 1):
@@ -193,9 +195,8 @@ class TouchLog(ChunkLog):
 
     def recent_from(self, latest: int) -> int:
         """Number of the first recent chunk: those before it hold nothing within 24 h of the latest fact."""
-        if (
-            latest < self._pruned_at
-        ):  # a correction has moved it back, and what was dropped may be recent again
+        if latest < self._pruned_at:
+            # a correction has moved it back, and what was dropped may be recent again
             self._recent, self._recent_from = None, 0
             self._ids.clear()
         elif self._recent is not None:

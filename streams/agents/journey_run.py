@@ -142,8 +142,7 @@ class JourneyRun:
             return
         if entry.message.at < self.part.watermark:
             self._count(entry, "late")
-        live.timestamp, live.headers = record.timestamp, record.headers
-        live.cause = f"{entry.kind}:{entry.identity}"
+        _caused(live, entry, record)
         if later:
             live.state.settle_at = max(live.state.settle_at or 0, entry.message.at)
             self.part.schedule(key, live.state.settle_at)
@@ -167,49 +166,50 @@ class JourneyRun:
     def _quarantine(self, key: bytes, live: Live, error: Exception) -> None:
         """Answer the run's facts up to the one that makes the computation fail, flag the account, refuse the rest.
 
-        One by one, as a replay would answer them. Facts of earlier runs that were to be answered later stay in its
-        state.
+        One by one, as a replay would answer them. Facts that were to be answered later stay in its state.
         """
         applied, facts, settled = live.state.applied, list(live.facts), list(live.settled)
+        waiting: list[FactRecord] = []
         self.changed.pop(key, None)
         self.touched.pop(key, None)
+        safe = self._put_back(key, settled, answered=live.answered)
         while facts:
-            safe = self._put_back(key, live, settled)
+            record, entry = facts[0]
             try:
-                self._answer_alone(safe, *facts[0])
+                self._join(safe, entry)
+                waiting.append(entry)
+                if not self._answered_later(entry, record):
+                    safe.state.applied = record.offset
+                    _caused(safe, entry, record)
+                    self._answer(safe, "event", self.part.watermark)
+                    settled += waiting
+                    waiting.clear()
             except Exception as failure:  # the one that is to blame
                 error = failure
+                del waiting[-1:]
                 break
-            settled.append(facts.pop(0)[1])
-            live.answered = True
-        safe = self._put_back(key, live, settled)
+            del facts[0]
+        answered = live.answered or safe.answered
+        safe = self._put_back(key, settled, answered=answered)
+        for entry in waiting:
+            self._join(safe, entry)
         safe.state.quarantined, safe.state.applied, safe.state.settle_at = True, applied, None
-        safe.facts, safe.settled, safe.answered = facts, settled, live.answered
+        safe.facts, safe.settled, safe.answered = facts, settled, answered
         safe.state.checkpoint.due = core.NEVER
         self.changed[key] = safe
         self.part.quarantined.add(key)
         self._refuse(safe, f"{type(error).__name__}: {error}, {place_of(error)}")
 
-    def _put_back(self, key: bytes, live: Live, settled: list[FactRecord]) -> Live:
+    def _put_back(self, key: bytes, settled: list[FactRecord], *, answered: bool) -> Live:
         """The account as it was answered: as stored, with the facts of this run that have been."""
         self.part.forget(key)
         safe = self._load(key)
         for entry in settled:
             self._join(safe, entry)
-        if live.answered:
+        if answered:
             core.settle(safe.state, self.part.watermark, self.config)
             safe.packed.answered = None
         return safe
-
-    def _answer_alone(self, live: Live, record: Record, entry: FactRecord) -> None:
-        self._join(live, entry)
-        live.state.applied, live.timestamp, live.headers = record.offset, record.timestamp, record.headers
-        live.cause = f"{entry.kind}:{entry.identity}"
-        if self._answered_later(entry, record):
-            return
-        changes = core.settle(live.state, self.part.watermark, self.config)
-        self.effects.outputs += self.rows.changes(changes, self._moment(live), "event")
-        self._add_up(changes.sums, record.offset)
 
     def _refuse(self, live: Live, reason: str) -> None:
         for record, entry in live.facts:
@@ -326,16 +326,20 @@ class JourneyRun:
 
     def _settle(self, key: bytes, live: Live, cause: str, horizon: int) -> None:
         try:
-            changes = core.settle(live.state, horizon, self.config)
-            self.effects.outputs += self.rows.changes(changes, self._moment(live), cause)
+            self._answer(live, cause, horizon)
         except Exception as error:
             self._quarantine(key, live, error)
             return
-        live.packed.answered, live.answered = None, True
         live.settled += [entry for _, entry in live.facts]
         live.facts.clear()
-        self._add_up(changes.sums, live.state.applied)
         self.part.schedule(key, live.state.next_due())
+
+    def _answer(self, live: Live, cause: str, horizon: int) -> None:
+        """Send what follows from the account's facts, and add it up."""
+        changes = core.settle(live.state, horizon, self.config)
+        self.effects.outputs += self.rows.changes(changes, self._moment(live), cause)
+        live.packed.answered, live.answered = None, True
+        self._add_up(changes.sums, live.state.applied)
 
     def _moment(self, live: Live) -> Moment:
         return Moment(live.state.applied, live.timestamp, live.cause, live.headers)
@@ -357,3 +361,9 @@ class JourneyRun:
 
     def _count(self, entry: FactRecord, outcome: str) -> None:
         self.handler.counts["events_total", entry.kind, entry.message.body.type, outcome] += 1
+
+
+def _caused(live: Live, entry: FactRecord, record: Record) -> None:
+    """The account's next rows come of this fact."""
+    live.timestamp, live.headers = record.timestamp, record.headers
+    live.cause = f"{entry.kind}:{entry.identity}"

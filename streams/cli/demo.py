@@ -77,6 +77,8 @@ def demo(
         except DemoFailed as error:
             raise Failure(str(error)) from None
 
+    # asyncio takes Ctrl-C over only where it is not ignored, as it is for a job in a script's background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     # to watch for as long as one likes is what the endless demo is for; one that was to end by itself did not
     with contextlib.suppress(*() if once else (KeyboardInterrupt,)):

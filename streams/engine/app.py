@@ -199,7 +199,12 @@ class EngineApp(faust.App):
     # -- life
 
     async def prepare(self) -> None:
-        """Wait for the broker, check the topics, create changelogs. Raises ``TopicsMissing``."""
+        """Claim the stores, wait for the broker, check the topics, create changelogs.
+
+        Raises ``StoreLocked``, ``TopicsMissing``.
+        """
+        for executor in self.executors:
+            executor.store.claim()
         counts = await prepare_topics(self.settings, self.specs, self._partitions_of)
         self._counts.update(counts)
 

@@ -71,6 +71,19 @@ class RocksStore:
         self._slices: dict[int, Slice] = {}
         self._lock: int | None = None
 
+    def claim(self) -> None:
+        """Lock the folder, once."""
+        if self._lock is not None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._folder / "LOCK", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise StoreLocked(self._folder) from None
+        self._lock = lock
+
     def view(self, partition: int) -> TableView:
         """Read-only view of one slice."""
         return self._slice(partition)
@@ -137,7 +150,7 @@ class RocksStore:
         return part
 
     def _open(self, partition: int) -> Slice:
-        self._take_folder()
+        self.claim()
         path = self._path(partition)
         try:
             part, why = self._kept(path)
@@ -165,15 +178,3 @@ class RocksStore:
 
     def _database(self, path: Path) -> Rdict:
         return Rdict(str(path), self._memory.options())
-
-    def _take_folder(self) -> None:
-        if self._lock is not None:
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._folder / "LOCK", os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            raise StoreLocked(self._folder) from None
-        self._lock = lock

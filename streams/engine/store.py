@@ -21,6 +21,9 @@ class SliceStore(Protocol):
     A *position* is the offset of a changelog record: the slice includes that one and all before it.
     """
 
+    def claim(self) -> None:
+        """Take what only one process may have, before anything is read. Raises ``StoreLocked``."""
+
     def view(self, partition: int) -> TableView:
         """Read-only view of one slice; it stays valid until the slice is released or dropped."""
 
@@ -90,6 +93,9 @@ class MemoryStore:
 
     def _slice(self, partition: int) -> dict[bytes, bytes]:
         return self._slices.setdefault(partition, {})
+
+    def claim(self) -> None:
+        """Nothing: a memory store has nothing that others could have."""
 
     def view(self, partition: int) -> SliceView:
         """Read-only view of one slice."""

@@ -40,6 +40,9 @@ class Count(StatelessHandler):
 
     def handle(self, run: Run, table: TableView) -> Effects:
         time.sleep(float(ENV.get("DRAG", "0")))
+        busy_until = time.process_time() + float(ENV.get("BURN", "0")) * len(run.records)
+        while time.process_time() < busy_until:
+            pass
         effects = Effects(origins=[record.timestamp for record in run.records])
         changed: dict[bytes, tuple[int, int]] = {}
         for record in run.records:

@@ -331,6 +331,18 @@ async def test_a_broker_restart_repeats_nothing_and_ends_no_worker(
     assert await job.audit() == 0
 
 
+async def test_records_that_take_long_hold_up_neither_the_heartbeats_nor_the_worker(kafka_job: Job) -> None:
+    """A run of all of them would take longer than the session."""
+    job = kafka_job
+    worker = job.worker(BATCH="1000", BURN="0.02").start()
+    await job.until(lambda: worker.events("assigned"), bool)
+    await job.feed(1_200)
+    await job.until_done(90.0)
+    assert worker.exit_code() is None
+    assert len(worker.events("assigned")) == INPUT_PARTITIONS
+    assert await job.audit() == 0
+
+
 @pytest.mark.parametrize("held", [True, False])
 async def test_a_frozen_worker_that_wakes_up_changes_nothing(kafka_job: Job, held: bool) -> None:
     """It ends before it sends anything; and if it could send, its records would be found and overruled."""

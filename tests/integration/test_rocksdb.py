@@ -101,4 +101,5 @@ async def test_a_second_worker_on_the_same_data_directory_ends_with_a_clear_word
         await product.until(lambda: not second.runs(), "the second worker has ended")
         assert second.process is not None and second.process.returncode == 1
         assert "every worker needs a worker.data_dir of its own" in second.said()
+        assert "Traceback" not in second.said()
         await product.until_ready(first)

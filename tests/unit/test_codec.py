@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from revenue_core.account import Account
 from revenue_core.journey import State
 from streams import chunks, codec, codec_v1, translate
+from streams.agents.journey import JourneyHandler
 from streams.effects import Run
 from streams.memory.executor import MemoryExecutor, MemoryTable
-from streams.memory.log import MemoryLog
+from streams.memory.log import MemoryLog, MemoryRecord
 from streams.service import Timing
 from tests.builders import Event, service
 from tests.laws.histories import histories
@@ -54,6 +55,23 @@ def touch(number: int, **fields: object) -> Event:
 
 
 MANY = [touch(number, contact_id=f"c{number % 40}") for number in range(100)]
+
+
+def journal(*messages: Event) -> list[MemoryRecord]:
+    """The messages as ingest writes them, behind what ``stored`` has handled."""
+    log = MemoryLog()
+    executor = MemoryExecutor([a for a in service().agents if a.name == "ingest"], log, lambda: START)
+    for kind, message in messages:
+        log.append(kind, None, orjson.dumps(message), 0)
+    executor.drain()
+    return [record._replace(offset=1_000 + record.offset) for record in log.topic("journal")]
+
+
+def owner(table: MemoryTable) -> JourneyHandler:
+    """A handler that has just been given the table."""
+    handler = service(Timing(tick_ms=0, idle_ms=0, replay_window=0)).journey
+    handler.assigned(0, table)
+    return handler
 
 
 @settings(max_examples=100, deadline=None)
@@ -114,21 +132,12 @@ def test_messages_that_are_long_close_their_chunk_early(monkeypatch: pytest.Monk
 def test_a_touch_that_comes_last_writes_one_record_and_now_and_then_a_chunk():
     table = MemoryTable()
     table.data = stored(MANY)
-    made = service(Timing(tick_ms=0, idle_ms=0, replay_window=0))
-    made.journey.assigned(0, table)
-    log = MemoryLog()
-    executor = MemoryExecutor([a for a in made.agents if a.name == "ingest"], log, lambda: START)
-    for number in range(100, 116):
-        kind, message = touch(number)
-        log.append(kind, None, orjson.dumps(message), 0)
-        executor.drain()
-    written = []
-    for record in log.topic("journal"):
-        run = Run("journal", 0, [record._replace(offset=1_000 + record.offset)], START)
-        effects = made.journey.handle(run, table)
+    handler, written = owner(table), []
+    for record in journal(*map(touch, range(100, 116))):
+        effects = handler.handle(Run("journal", 0, [record], START), table)
         table.apply(effects.state)
         written.append([key for key, _ in effects.state])
-        assert made.journey.slices[0].live[b"A:acme"].state.account.unread is not None
+        assert handler.slices[0].live[b"A:acme"].state.account.unread is not None
     assert all(keys[-2:] == [b"A:acme", b"\0P"] for keys in written)
     assert sum(len(keys) == 3 for keys in written) == 1
     assert sum(len(keys) == 2 for keys in written) == 15
@@ -141,6 +150,21 @@ def test_an_id_of_the_last_24_hours_is_found_whatever_their_number_and_a_new_one
     past = decoded("A:acme", table)[1]
     assert all(past.may_know(f"native:t{number}") for number in range(together))
     assert not any(past.may_know(f"native:t{number}") for number in range(together, together + 20))
+
+
+@pytest.mark.parametrize(
+    ("ids", "read"), [(["a", "b", "c"], False), (["b", "a"], True), (["a", "ab"], True)]
+)  # fmt: skip
+def test_touches_at_one_instant_leave_the_others_unread_while_their_order_is_plain(
+    ids: list[str], read: bool
+):
+    table = MemoryTable()
+    table.data = stored(MANY)
+    handler = owner(table)
+    handler.handle(Run("journal", 0, journal(*[touch(100, event_id=e) for e in ids]), START), table)
+    account = handler.slices[0].live[b"A:acme"].state.account
+    assert (account.unread is None) is read
+    assert account.touch_count == 100 + len(ids)
 
 
 def test_an_id_of_days_ago_need_not_be_found():
