@@ -76,7 +76,7 @@ async def test_a_paused_broker_is_an_outage_of_two_lines_and_costs_nothing(
 async def test_a_network_that_is_slow_narrow_broken_and_away_costs_nothing(
     kafka_broker: LocalKafka, prefix: str, tmp_path: Path
 ) -> None:
-    records = traffic(seed=42, events=EVENTS)
+    records = traffic(seed=42, events=max(EVENTS, 8_000))  # rows are to come all through it
     wanted, end = expected(records)
     async with (
         Proxy(kafka_broker.proxied, kafka_broker.behind_proxy) as proxy,
