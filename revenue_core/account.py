@@ -29,6 +29,8 @@ class Group(NamedTuple, Generic[Body]):
     last_at: int
     """Instant of the group's last message; a message up to 24 h after it still joins."""
     body: Body
+    home: str = ""
+    """Whom the message names and where it belongs, in the words of whoever stores it; no part of the fact."""
 
 
 def join(groups: list[Group[Body]], message: Group[Body]) -> list[Group[Body]] | None:
