@@ -34,11 +34,26 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
+def parse_value(raw: bytes) -> object:
+    """As ``parse_object``, for a body that may be any JSON value. Raises Rejected(invalid_json)."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return _exact(raw)
+
+
 def parse_exact(raw: bytes) -> dict[str, Any]:
     """The JSON object in ``raw``; integers whole, numbers beyond a double infinite (R24).
 
     Raises Rejected(invalid_json), also for NaN, Infinity and text that no encoding can carry.
     """
+    value = _exact(raw)
+    if type(value) is not dict:
+        raise _not_an_object(value)
+    return value
+
+
+def _exact(raw: bytes) -> object:
     try:
         value = json.loads(raw.decode(), parse_constant=_refuse_constant, parse_int=_integer)
         json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate cannot be written again
@@ -48,8 +63,6 @@ def parse_exact(raw: bytes) -> dict[str, Any]:
         ) from None
     except (ValueError, RecursionError) as error:
         raise Rejected("invalid_json", "", f"not JSON ({error}): send one JSON object per message") from None
-    if type(value) is not dict:
-        raise _not_an_object(value)
     return value
 
 
