@@ -4,45 +4,35 @@
 ``account_updated``; ``track`` is looked up by event name and is an inbound ``other`` when nothing is
 configured. The source is always ``segment``: message ids are unique whichever library drew them, so a message
 relayed twice stays one fact.
+
+The account of any call is its ``groupId``, that of its context, or the id of the ``company`` among the person's
+traits. RudderStack's ``rudderId`` and Jitsu's ``context.clientIds`` are ids of theirs that nobody else sends,
+and are not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
-from schemas.cloudevents import unwrap
-from schemas.errors import Rejected, shown
-from schemas.events import INBOUND_TOUCHES, OUTBOUND_TOUCHES
+from schemas.errors import shown
 from schemas.fields import absent
+from schemas.formats.payload import LEADS, Message, count, host_of, load_object, refuse
+from schemas.formats.people import is_address, person, same_address
+from schemas.formats.tracking import (
+    COMMON_EVENTS,
+    IGNORE,
+    TOUCHPOINTS,
+    checked,
+    child,
+    directed,
+    first,
+)
 from schemas.headers import Headers
-from schemas.parsing import parse_object, strip_registry_prefix
-
-Message = tuple[str, dict[str, Any]]
 
 SOURCE = "segment"
-TOUCHPOINTS, LEADS = "touchpoints", "leads"
-TOUCH_TYPES = (*INBOUND_TOUCHES, *OUTBOUND_TOUCHES, "other")
-
-DEFAULT_TRACK_EVENTS: Mapping[str, str] = MappingProxyType({
-    "Demo Requested": "demo_request",
-    "Form Submitted": "form_submit",
-    "Signed Up": "form_submit",
-    "Email Opened": "email_open",
-    "Email Link Clicked": "email_click",
-    "Email Replied": "email_reply",
-    "Ad Clicked": "ad_click",
-    "Ad Viewed": "ad_impression",
-    "Asset Downloaded": "download",
-    "File Downloaded": "download",
-    "Live Chat Conversation Started": "chat",
-    "Webinar Attended": "webinar",
-    "Meeting Booked": "meeting",
-    "Call Answered": "call_answered",
-})  # fmt: skip
-"""Event names of the spec and of common use -> touch type; compared exactly."""
+DEFAULT_TRACK_EVENTS = COMMON_EVENTS
 
 # the best clock first: Segment corrects timestamp for the device's skew; the others are what is left without it
 TIMES = ("timestamp", "originalTimestamp", "receivedAt")
@@ -54,81 +44,77 @@ PAGE = ("url", "referrer", "title")
 NO_REFERRER = "$direct"
 """What RudderStack writes for a page that was not linked to."""
 ACCOUNT_TRAITS = ("name", "industry")
-MOST_EMPLOYEES = 2**63 - 1
-_LONGEST_COUNT = 400
-"""Digits; Python refuses to read far longer integers."""
+DOMAIN_TRAITS = ("domain", "domains")
 
 
-def with_track_events(events: Mapping[str, str]) -> Callable[[bytes, Headers, str], list[Message]]:
-    """The format with a table of its own: event name -> touch type. Raises ValueError for an unknown type."""
-    unknown = sorted(f"{name!r}: {kind!r}" for name, kind in events.items() if kind not in TOUCH_TYPES)
-    if unknown:
-        raise ValueError(f"no touch types: {', '.join(unknown)}; use one of {', '.join(TOUCH_TYPES)}")
-    return partial(read, track_events=dict(events))
+def with_track_events(track_events: Mapping[str, str]) -> Callable[[bytes, Headers, str], list[Message]]:
+    """The format with a table of its own: event name -> touch type or ``ignore``. Raises ValueError."""
+    return partial(read, track_events=checked(track_events))
 
 
 def read(
     raw: bytes, headers: Headers, kind: str, *, track_events: Mapping[str, str] = DEFAULT_TRACK_EVENTS
 ) -> list[Message]:
     """(topic kind, native message) of one message or of a ``batch`` body. Raises Rejected(decode_error)."""
-    try:
-        body = parse_object(strip_registry_prefix(unwrap(raw, headers)))
-    except Rejected as rejected:
-        raise Rejected("decode_error", rejected.path, rejected.message) from None
+    body = load_object(raw, headers)
     batch = body.get("batch")
     if batch is None:
-        return [_message(body, "", track_events)]
+        return _messages(body, "", track_events)
     if not isinstance(batch, list) or not batch:
-        raise Rejected("decode_error", "/batch", f"batch is {shown(batch)}: send a list of messages")
-    return [_message(item, f"/batch/{place}", track_events) for place, item in enumerate(batch)]
+        raise refuse("/batch", f"batch is {shown(batch)}: send a list of messages")
+    return [
+        message
+        for place, item in enumerate(batch)
+        for message in _messages(item, f"/batch/{place}", track_events)
+    ]
 
 
-def _message(item: object, path: str, track_events: Mapping[str, str]) -> Message:
+def _messages(item: object, path: str, track_events: Mapping[str, str]) -> list[Message]:
     if not isinstance(item, dict):
-        raise Rejected("decode_error", path, f"{shown(item)} is no message: send JSON objects")
+        raise refuse(path, f"{shown(item)} is no message: send JSON objects")
     call = item.get("type")
     if call in ("page", "screen"):
-        return TOUCHPOINTS, _touch(item, "page_view", item.get("name"))
+        return [(TOUCHPOINTS, _touch(item, "page_view", item.get("name")))]
     if call == "track":
         name = item.get("event")
         mapped = track_events.get(name, "other") if isinstance(name, str) else "other"
-        return TOUCHPOINTS, _touch(item, mapped, name)
+        return [] if mapped == IGNORE else [(TOUCHPOINTS, _touch(item, mapped, name))]
     if call == "identify":
-        return LEADS, _envelope(item, "contact_identified", _object(item, "traits"))
+        return _identify(item)
     if call == "alias":
-        return LEADS, _alias(item)
+        return _alias(item, path)
     if call == "group":
-        return LEADS, _group(item)
+        return [(LEADS, _group(item))]
     known = "track, page, screen, identify, group, alias"
-    raise Rejected(
-        "decode_error", f"{path}/type", f"type {shown(call)} is not of the Segment spec: use {known}"
-    )
+    raise refuse(f"{path}/type", f"type {shown(call)} is not of the Segment spec: use {known}")
 
 
-def _envelope(item: Mapping[str, Any], event_type: str, person: Mapping[str, Any]) -> dict[str, Any]:
-    """Identity of the fact and of whom it is about. ``person`` holds traits of the person, if the call has any."""
-    context = _object(item, "context")
-    user = item.get("userId")
-    addresses = (person.get("email"), _object(context, "traits").get("email"), user)
+def _envelope(item: Mapping[str, Any], event_type: str, traits: Mapping[str, Any]) -> dict[str, Any]:
+    """Identity of the fact and of whom it is about. ``traits`` are the person's, if the call has any."""
+    context = child(item, "context")
+    strict = event_type == "contact_identified"
+    known = child(context, "traits")
+    companies = (child(traits, "company"), child(known, "company"))
     return {
         "event_id": item.get("messageId"),
         "type": event_type,
-        "occurred_at": _first(*(item.get(name) for name in TIMES)),
+        "occurred_at": first(*(item.get(name) for name in TIMES)),
         "source": SOURCE,
         "anonymous_id": item.get("anonymousId"),
-        "contact_id": user,
-        "email": next((address for address in addresses if _looks_like_email(address)), None),
-        "account_id": _first(item.get("groupId"), context.get("groupId")),
+        **person(item.get("userId"), (traits.get("email"), known.get("email")), strict=strict),
+        "account_id": first(
+            item.get("groupId"), context.get("groupId"), *(company.get("id") for company in companies)
+        ),
     }
 
 
 def _touch(item: Mapping[str, Any], event_type: str, name: object) -> dict[str, Any]:
     """A page, screen or track call. ``name`` is its title when the page has none."""
-    context, properties = _object(item, "context"), _object(item, "properties")
-    page, campaign = _object(context, "page"), _object(context, "campaign")
+    context, properties = child(item, "context"), child(item, "properties")
+    page, campaign = child(context, "page"), child(context, "campaign")
     fields = _envelope(item, event_type, {})
     for field in PAGE:
-        fields[field] = _first(properties.get(field) if item["type"] == "page" else None, page.get(field))
+        fields[field] = first(properties.get(field) if item["type"] == "page" else None, page.get(field))
     if fields["referrer"] == NO_REFERRER:
         fields["referrer"] = None
     if item["type"] == "track" or absent(fields["title"]):
@@ -137,54 +123,73 @@ def _touch(item: Mapping[str, Any], event_type: str, name: object) -> dict[str, 
         fields[ours] = campaign.get(theirs)
     fields["user_agent"] = context.get("userAgent")
     fields["session_id"] = context.get("sessionId")
-    if event_type == "other":
-        fields["direction"] = "inbound"
-    return fields
+    return directed(fields)
+
+
+def _identify(item: Mapping[str, Any]) -> list[Message]:
+    """An identify call, and what its ``company`` trait says of the account."""
+    traits = child(item, "traits")
+    company = child(traits, "company")
+    found = [(LEADS, _envelope(item, "contact_identified", traits))]
+    told = any(not absent(value) for name, value in company.items() if name != "id")
+    if told and not absent(company.get("id")):
+        fields = {name: found[0][1][name] for name in ("event_id", "occurred_at", "source")}
+        # the call has one message id; its two facts are of one topic and must differ in theirs (R01)
+        fields["event_id"] = _derived(fields["event_id"], "company")
+        fields |= {"type": "account_updated", "account_id": company["id"]}
+        rest = {name: value for name, value in company.items() if name != "id"}
+        found.append((LEADS, fields | _account(rest, count(company.get("employee_count")))))
+    return found
 
 
 def _group(item: Mapping[str, Any]) -> dict[str, Any]:
     """A group call. Its traits are the account's, so an address among them is nobody's."""
-    traits = _object(item, "traits")
-    fields = _envelope(item, "account_updated", {})
-    for name in ACCOUNT_TRAITS:
-        fields[name] = traits.get(name)
-    fields["employees"] = _employees(traits.get("employees"))
+    traits = child(item, "traits")
+    return _envelope(item, "account_updated", {}) | _account(traits, count(traits.get("employees")))
+
+
+def _account(traits: Mapping[str, Any], employees: int | None) -> dict[str, Any]:
+    """What traits say of an account. The spec has employees as text; a range such as ``50-100`` is no number."""
+    fields: dict[str, Any] = {name: traits.get(name) for name in ACCOUNT_TRAITS}
+    fields["employees"] = employees
+    fields["domains"] = _domains(traits)
     others = {name: value for name, value in traits.items() if not absent(value) and absent(fields.get(name))}
     if others:
         fields["attributes"] = others
     return fields
 
 
-def _employees(value: object) -> int | None:
-    """The spec has the number as text; a range such as ``50-100`` is none, nor is what no company has."""
-    count = value
-    if isinstance(value, str) and len(value) <= _LONGEST_COUNT and value.strip().isascii():
-        count = int(value) if value.strip().isdigit() else None
-    return count if type(count) is int and 0 <= count <= MOST_EMPLOYEES else None
+def _domains(traits: Mapping[str, Any]) -> list[str] | None:
+    """The website domains among an account's traits; what names no host stays a trait like any other."""
+    given: list[object] = [traits.get("website")]
+    for name in DOMAIN_TRAITS:
+        value = traits.get(name)
+        given += value if isinstance(value, list) else [value]
+    hosts = [host for host in map(host_of, given) if host is not None]
+    return list(dict.fromkeys(hosts)) or None
 
 
-def _alias(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An alias call links the id a person was known by before with the one they have now."""
+def _alias(item: Mapping[str, Any], path: str) -> list[Message]:
+    """An alias call links the id a person was known by before with the one they have now.
+
+    Libraries fill ``previousId`` with the anonymous id when nobody was known before, which is what the call is
+    for. An id of a known person cannot be told from it and is linked as a visitor of that name.
+    """
     fields = _envelope(item, "contact_identified", {})
-    previous = item.get("previousId")
-    if _looks_like_email(previous):
-        fields["email"] = previous
-    elif not absent(previous):
-        fields["anonymous_id"] = previous
-    return fields
+    previous, device = item.get("previousId"), item.get("anonymousId")
+    if is_address(previous):
+        if "email" in fields and not same_address(fields["email"], previous):
+            reason = "a message carries one address: identify both under a user id that is none"
+            raise refuse(f"{path}/previousId", f"links two addresses, and {reason}")
+        return [(LEADS, {**fields, "email": previous})]
+    if absent(previous) or absent(device) or previous == device:
+        return [(LEADS, {**fields, "anonymous_id": first(previous, device)})]
+    before = {**fields, "event_id": _derived(fields["event_id"], "previous"), "anonymous_id": previous}
+    return [(LEADS, fields), (LEADS, before)]
 
 
-def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = parent.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _first(*values: object) -> object:
-    return next((value for value in values if not absent(value)), None)
-
-
-def _looks_like_email(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    local, at, domain = value.strip().rpartition("@")
-    return bool(local and at and "." in domain) and not any(letter.isspace() for letter in value.strip())
+def _derived(message_id: object, part: str) -> object:
+    """The id of a second fact of one call; what is no id is left for the native message to refuse."""
+    return (
+        f"{message_id}:{part}" if isinstance(message_id, str | int) and not absent(message_id) else message_id
+    )

@@ -116,7 +116,6 @@ CALLS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         "touchpoints",
         {
             "type": "demo_request",
-            "contact_id": "ada@acme.example",
             "email": "ada@acme.example",
             "title": "Demo Requested",
         },
