@@ -14,6 +14,7 @@ from streams.engine.errors import (
     TopicsMissing,
     UnknownTopic,
 )
+from streams.engine.follower import FollowerSpec
 from streams.engine.observer import Health, Observer
 from streams.engine.settings import AgentSpec, EngineSettings, Security, changelog_name
 from streams.engine.worker import run_worker, serve
@@ -23,6 +24,7 @@ __all__ = [
     "EngineApp",
     "EngineError",
     "EngineSettings",
+    "FollowerSpec",
     "Health",
     "InvalidSettings",
     "NoAssignment",

@@ -16,6 +16,7 @@ from faust.types import TP
 from streams.engine.errors import InvalidSettings, NoAssignment, NotCommitted
 from streams.engine.executor import AgentExecutor
 from streams.engine.fastpath import use_raw_records
+from streams.engine.follower import FollowerSpec, Following, follower_problems
 from streams.engine.foreign import WriteTracker, read_keys
 from streams.engine.group import why_no_assignment
 from streams.engine.lease import Lease, longest_pause_s
@@ -48,8 +49,10 @@ class EngineApp(faust.App):
         partitions_of: PartitionCounts | None,
         observer: Observer,
         clock: Callable[[], int],
+        followers: Sequence[FollowerSpec] = (),
     ) -> None:
         self.settings, self.specs, self.observer, self.clock = settings, tuple(agents), observer, clock
+        self.following = Following(followers, {spec.name: spec.topics for spec in agents}, settings)
         self.changelogs: dict[str, AgentExecutor] = {}
         self.executors: list[AgentExecutor] = []
         self._partitions_of = partitions_of
@@ -228,6 +231,11 @@ class EngineApp(faust.App):
         await self.lease.beat(lambda: self.should_stop)
 
     @faust.Service.task
+    async def _follow(self) -> None:
+        for follower in self.following.followers:
+            self.add_future(follower.run(lambda: self.should_stop))
+
+    @faust.Service.task
     async def _watch(self) -> None:
         while not self.should_stop:
             await self.sleep(WATCH_S)
@@ -281,7 +289,7 @@ class EngineApp(faust.App):
         consumer, producer = self._consumer, self._producer
         up = len(self._clients()) == 2 and producer is not None and producer.started
         if not up or consumer is None or producer is None:
-            return Health(False, False, False, 0.0, 0.0)
+            return Health(False, False, False, 0.0, 0.0, following=self.following.reasons())
         oldest = producer.oldest_batch_s()
         assigned: dict[str, list[int]] = {}
         for tp in sorted(consumer.ledger.partitions):
@@ -295,7 +303,8 @@ class EngineApp(faust.App):
             commit_age_s=consumer.commit_age_s(),
             oldest_batch_s=oldest,
             assigned=assigned,
-            lag=consumer.lag(),
+            following=self.following.reasons(),
+            lag=consumer.lag() | self.following.lag(),
             recovered_records=recovery.records_recovered,
             gap_probes=consumer.gap_probes,
             foreign_writes=self.foreign_writes,
@@ -359,14 +368,15 @@ def build_app(
     observer: Observer | None = None,
     *,
     clock: Callable[[], int],
+    followers: Sequence[FollowerSpec] = (),
 ) -> EngineApp:
-    """An application that runs the agents.
+    """An application that runs the agents, and follows topics that they look things up in.
 
     ``partitions_of`` overrides the partition counts of the broker's metadata, for topics that are written to.
     ``clock`` gives the wall clock in milliseconds. Raises ``InvalidSettings``.
     """
-    problems = agent_problems(tuple(agents))
+    problems = agent_problems(tuple(agents)) + follower_problems(followers, [agent.name for agent in agents])
     if problems:
         raise InvalidSettings(problems)
     use_raw_records()
-    return EngineApp(settings, agents, partitions_of, observer or Observer(), clock)
+    return EngineApp(settings, agents, partitions_of, observer or Observer(), clock, followers)

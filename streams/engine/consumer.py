@@ -132,7 +132,9 @@ class EngineConsumer(driver.Consumer):
     async def _poll(self) -> Mapping[TP, list[Any]]:
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        active = self._get_active_partitions()
+        active, early = self._get_active_partitions(), self.app.following.held_back()
+        if early:
+            active = frozenset(tp for tp in active if tp.topic not in early)
         self._room.clear()
         yielding = self._yielding.waiting()
         ready = frozenset(tp for tp in active if tp.topic not in yielding and self.ledger.has_room(tp))
@@ -143,7 +145,7 @@ class EngineConsumer(driver.Consumer):
             )
             return found
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._room.wait(), HELD_BACK_POLL_S)
+            await asyncio.wait_for(self._room.wait(), HELD_BACK_POLL_S if active else POLL_S)
         return {}
 
     async def _hand_over(self, fetched: Mapping[TP, list[Any]], generation: int) -> None:

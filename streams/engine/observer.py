@@ -23,7 +23,10 @@ class Observer:
     committed: Callable[[str, int, int], None] = _nothing
     """Topic, partition, next offset."""
     lag: Callable[[Mapping[tuple[str, int], int]], None] = _nothing
-    """(Topic, partition) -> records between the committed offset and the end, of all owned partitions at once."""
+    """(Topic, partition) -> records between the committed offset and the end, of all owned partitions at once.
+
+    Of followed topics between what was read and the end.
+    """
     rebalance: Callable[[], None] = _nothing
     recovery: Callable[[float, int], None] = _nothing
     """Duration and records read, once all owned tables are complete."""
@@ -56,6 +59,8 @@ class Health:
     """Changelog records read since the process started."""
     gap_probes: int = 0
     foreign_writes: int = 0
+    following: Sequence[str] = ()
+    """Which followed topics have not been read yet, in words."""
     silent_s: float = 0.0
     """How long no broker has answered anything; 0 while that is too short to mean anything."""
 
@@ -68,6 +73,7 @@ class Health:
             found.append("no assignment from the consumer group yet")
         if not self.recovered:
             found.append("tables are being recovered")
+        found += self.following
         if not self.producer_up:
             waited = f"a batch has waited {self.oldest_batch_s:.0f} s for its acknowledgement"
             found.append(waited if self.oldest_batch_s else "the producer is not connected")

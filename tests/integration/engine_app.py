@@ -12,15 +12,16 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from streams.effects import Effects, Output, Run, StatelessHandler, TableView
-from streams.engine import AgentSpec, EngineSettings, Observer, build_app, run_worker
+from streams.engine import AgentSpec, EngineSettings, FollowerSpec, Observer, build_app, run_worker
 from streams.engine.lease import Lease
+from streams.replica import CompactMap
 
 ENV = os.environ
 
@@ -80,6 +81,26 @@ class Relay(StatelessHandler):
 
     def handle(self, run: Run, table: TableView) -> Effects:
         return Effects(outputs=[Output(self.output, record.key, record.value) for record in run.records])
+
+
+class LookUp(StatelessHandler):
+    """Answers each record with what a followed topic has under its key."""
+
+    def __init__(self, output: str) -> None:
+        self.output, self.known = output, CompactMap()
+
+    def take(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        for key, value in records:
+            if value is None:
+                self.known.remove(key or b"")
+            else:
+                self.known.put(key or b"", value)
+            time.sleep(float(ENV.get("FOLLOW_DRAG", "0")))
+        say(event="followed", key=(key or b"").decode())
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        found = [(record.key, self.known.get(record.key or b"")) for record in run.records]
+        return Effects(outputs=[Output(self.output, key, value) for key, value in found])
 
 
 def decode(value: bytes | None) -> tuple[int, int]:
@@ -158,7 +179,15 @@ def main() -> int:
         topics = tuple(ENV["RELAY"].split(","))
         first = (ENV["INPUT"],) if "YIELD_LAG" in ENV else ()
         agents.append(AgentSpec("relay", topics, Relay(ENV["INPUT"]), None, None, (ENV["INPUT"],), first))
-    app = build_app(settings, agents, observer=observer(), clock=lambda: time.time_ns() // 1_000_000)
+    followers = []
+    if "FOLLOW" in ENV:
+        followed, asked, answers = ENV["FOLLOW"].split(",")
+        look_up = LookUp(answers)
+        agents.append(AgentSpec("look-up", (asked,), look_up, writes=(answers,)))
+        followers.append(FollowerSpec("known", followed, look_up.take, ("look-up",)))
+    app = build_app(
+        settings, agents, observer=observer(), clock=lambda: time.time_ns() // 1_000_000, followers=followers
+    )
     if "UNHELD" in ENV:  # it may send whatever happened to it
         app.lease = Lease(math.inf)
     return run_worker(app)
