@@ -14,7 +14,17 @@ from typing import Any
 
 from schemas.cloudevents import unwrap
 from schemas.context import Context
-from schemas.formats import segment
+from schemas.fields import either
+from schemas.formats import (
+    debezium,
+    field_map,
+    hubspot,
+    pipedrive,
+    posthog,
+    salesforce_cdc,
+    segment,
+    snowplow,
+)
 from schemas.headers import Headers
 from schemas.inbound import check_size, decode, decode_fields, decode_message
 from schemas.parsing import parse_object, strip_registry_prefix
@@ -35,8 +45,49 @@ def native(raw: bytes, headers: Headers, kind: str) -> list[Message]:
 FORMATS: Mapping[str, Format] = {
     NATIVE: native,
     "segment": segment.read,
+    "snowplow": snowplow.read,
+    "posthog": posthog.read,
+    "hubspot": hubspot.read,
+    "pipedrive": pipedrive.read,
+    "salesforce_cdc": salesforce_cdc.read,
+    "debezium": debezium.read,
+    "field_map": field_map.read,
 }
 """Name in the configuration -> format with its shipped options."""
+
+OPTIONS: Mapping[str, tuple[Callable[..., Format], tuple[str, ...]]] = {
+    "segment": (segment.with_track_events, ("track_events",)),
+    "snowplow": (snowplow.with_track_events, ("track_events",)),
+    "posthog": (posthog.configured, ("track_events", "group_type")),
+    "hubspot": (hubspot.configured, ("stages", "pipelines", "lead_stages", "id_prefix")),
+    "pipedrive": (pipedrive.configured, ("stages", "pipelines", "id_prefix")),
+    "salesforce_cdc": (salesforce_cdc.configured, ("stages", "lead_stages", "id_prefix")),
+    "debezium": (debezium.configured, ("fields",)),
+    "field_map": (field_map.configured, ("fields",)),
+}
+"""Format -> (what makes it with options of its own, their names)."""
+NEEDED = {"debezium": "fields", "field_map": "fields"}
+"""Format -> the option that it does not work without."""
+
+
+def with_options(name: str, options: Mapping[str, Any]) -> Format:
+    """The format ``name`` with the options that are not None, as a source topic has them.
+
+    Raises ValueError for an option of another format, one that is missing, and values that make no sense.
+    """
+    make, known = OPTIONS.get(name, (None, ()))
+    given = {option: value for option, value in options.items() if value is not None}
+    problems = [f"{option} {_belongs(option)}" for option in given if option not in known]
+    if name in NEEDED and NEEDED[name] not in given:
+        problems.append(f"format {name} needs {NEEDED[name]}: see docs/formats.md")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return FORMATS[name] if make is None or not given else make(**given)
+
+
+def _belongs(option: str) -> str:
+    owners = tuple(name for name, (_, known) in OPTIONS.items() if option in known)
+    return f"belongs to format {either(owners)}: remove it, or set that format"
 
 
 def decoder_of(form: str | Format) -> Decoder:

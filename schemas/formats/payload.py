@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from schemas.cloudevents import unwrap
+from schemas.domains import domain
 from schemas.errors import Rejected
 from schemas.fields import absent
 from schemas.headers import Headers
@@ -80,12 +81,16 @@ def count(value: object) -> int | None:
 
 
 def host_of(value: object) -> str | None:
-    """The host of a company's web address, with or without a scheme; None when it names none."""
+    """The domain of a company's web address, with or without a scheme, as domains are compared; None without one.
+
+    People type addresses freely into a CRM, and one that names no domain claims none: it is no reason to lose what
+    else a message says.
+    """
     if not isinstance(value, str) or absent(value) or len(value) > _LONGEST_ADDRESS:
         return None
     address = value.strip()
     try:
         host = urlsplit(address if "://" in address else f"//{address}").hostname
+        return domain(host) if host else None
     except ValueError:
         return None
-    return host if host and "." in host.strip(".") else None
