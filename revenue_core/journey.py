@@ -90,6 +90,8 @@ class State:
     """True once the account's facts made the computation fail; it takes no more until somebody looks at it."""
     applied: int = -1
     """Journal offset of the last record applied."""
+    moves: int = 0
+    """How often what the account says has come from another account; part of the version of its rows."""
     horizon: int = 0
     """Watermark up to which timers had fired when the account was last settled."""
     unsent: bool = False

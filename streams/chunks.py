@@ -8,19 +8,21 @@ versions of one chunk the one that counts more is the later one.
     value    version u8, count u16, greatest i64 (little endian), then the messages
 
 ``epoch`` rises when a list is written anew; ``greatest`` is the greatest instant in it, where messages have one.
+Version 2 are chunks of touches whose messages say where they belong; those before are read as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Protocol
 
 import orjson
 
-VERSION = 1
-TOUCHES, FACTS, CONTACTS = b"S", b"F", b"C"
+HOMELESS, VERSION = 1, 2
+TOUCHES, FACTS, CONTACTS, KNOWLEDGE = b"S", b"F", b"C", b"K"
+KINDS = frozenset((TOUCHES, FACTS, CONTACTS, KNOWLEDGE))
 MESSAGES = 16
 """Texts of so many touches have positions that fit a byte."""
 BYTES = 64 << 10
@@ -44,7 +46,7 @@ def key_of(kind: bytes, epoch: int, number: int, root: bytes) -> bytes:
 
 def is_chunk(key: bytes) -> bool:
     """Whether a table key is a chunk's."""
-    return key[:1] == b"\0" and key[1:2] in (TOUCHES, FACTS, CONTACTS)
+    return key[:1] == b"\0" and key[1:2] in KINDS
 
 
 def root_of(key: bytes) -> bytes:
@@ -99,6 +101,7 @@ class JsonChunk:
 class Stored:
     """A chunk as it was read."""
 
+    version: int
     count: int
     greatest: int
     body: bytes
@@ -110,15 +113,18 @@ class ChunkLog:
     ``get`` reads the table; ``count`` is the number of messages in all chunks, the open one included.
     """
 
-    __slots__ = ("_get", "_root", "count", "epoch", "kind", "pending", "sealed")
+    __slots__ = ("_get", "_root", "count", "epoch", "kind", "obsolete", "pending", "sealed", "version")
 
     def __init__(
         self, kind: bytes, root: bytes, get: Get, epoch: int = 0, sealed: int = 0, count: int = 0
     ) -> None:
         self.kind, self.epoch, self.sealed, self.count = kind, epoch, sealed, count
+        self.version = VERSION if kind == TOUCHES else HOMELESS
         self._root, self._get = root, get
         self.pending: dict[bytes, bytes] = {}
         """Records to be written before the account's header."""
+        self.obsolete: list[tuple[int, int]] = []
+        """(epoch, number of records) of earlier epochs, to be deleted behind the header."""
 
     def key(self, number: int) -> bytes:
         """Table key of one of its chunks."""
@@ -131,18 +137,44 @@ class ChunkLog:
         if raw is None:
             raise StateDamaged(f"chunk {number} of {self.kind!r} of {self._root!r} is missing")
         version, count, greatest = HEAD.unpack_from(raw)
-        if version != VERSION:
+        if not HOMELESS <= version <= self.version:
             raise StateDamaged(f"chunk {number} of {self.kind!r} of {self._root!r} has format {version}")
-        return Stored(count, greatest, raw[HEAD.size :])
+        return Stored(version, count, greatest, raw[HEAD.size :])
 
     def write(self, chunk: Chunk) -> None:
         """Write the open chunk at the next time."""
-        head = HEAD.pack(VERSION, chunk.count, chunk.greatest)
+        head = HEAD.pack(self.version, chunk.count, chunk.greatest)
         self.pending[self.key(self.sealed)] = head + chunk.dump()
 
     def full(self, chunk: Chunk) -> bool:
         """Whether the open chunk is to be closed."""
         return chunk.count >= MESSAGES or chunk.size() >= BYTES
+
+    def locate(self, position: int, opened: int) -> tuple[int, int]:
+        """The chunk with the message at a position, and how many messages of it come before; ``opened`` is how many
+        the open chunk holds. Reads no chunk unless some were closed early."""
+        if self.sealed * MESSAGES + opened == self.count:
+            number = min(position // MESSAGES, self.sealed)
+            return number, position - number * MESSAGES
+        for number in range(self.sealed):
+            here = self.read(number).count
+            if position < here:
+                return number, position
+            position -= here
+        return self.sealed, position
+
+    def start_epoch(self, records: int) -> None:
+        """Begin anew with no messages; there were so many records."""
+        if records:
+            self.obsolete.append((self.epoch, records))
+        self.epoch = (self.epoch + 1) % EPOCHS
+        self.pending.clear()
+        self.sealed = self.count = 0
+
+    def keys(self, epoch: int, records: int) -> Iterator[bytes]:
+        """Table keys of the records of an epoch."""
+        for number in range(records):
+            yield key_of(self.kind, epoch, number, self._root)
 
 
 class JsonLog(ChunkLog):
@@ -152,7 +184,7 @@ class JsonLog(ChunkLog):
     account's header, for values so small and few that most accounts need no record for them.
     """
 
-    __slots__ = ("_open", "inline", "obsolete", "opened")
+    __slots__ = ("_open", "inline", "opened")
 
     def __init__(
         self, kind: bytes, root: bytes, get: Get, epoch: int = 0, sealed: int = 0, count: int = 0,
@@ -160,8 +192,6 @@ class JsonLog(ChunkLog):
     ) -> None:  # fmt: skip
         super().__init__(kind, root, get, epoch, sealed, count)
         self.opened, self.inline = opened, inline
-        self.obsolete: list[bytes] = []
-        """Chunks of earlier epochs, to be deleted behind the header."""
         self._open: JsonChunk | None = None
         """The open chunk, once something is added to it."""
 
@@ -183,13 +213,10 @@ class JsonLog(ChunkLog):
         if self.inline is not None:
             self.inline = chunk.dump()
 
-    def restart(self, values: list[str]) -> None:
+    def restart(self, values: Iterable[object]) -> None:
         """Replace everything."""
-        self.obsolete += [self.key(number) for number in range(self.sealed + (self.inline is None))]
-        self.epoch = (self.epoch + 1) % EPOCHS
-        self.pending.clear()
-        self.sealed = self.count = self.opened = 0
-        self._open = JsonChunk()
+        self.start_epoch(self.sealed + (self.inline is None and self.opened > 0))
+        self.opened, self._open = 0, JsonChunk()
         if self.inline is not None:
             self.inline = EMPTY
         for value in values:
@@ -203,6 +230,14 @@ class JsonLog(ChunkLog):
             found = self._items(number, min(left, here))
             left -= len(found)
             yield from found
+
+    def items_from(self, position: int) -> Iterator[Any]:
+        """The messages from a position on."""
+        first, skip = self.locate(position, self.opened)
+        for number in range(first, self.sealed + 1):
+            here = self.read(number).count if number < self.sealed else self.opened
+            yield from self._items(number, here)[skip:]
+            skip = 0
 
     def _items(self, number: int, count: int) -> list[Any]:
         if not count:

@@ -9,8 +9,12 @@ stand those before them, and the lead and deal facts. Header, integers little en
         u16, their greatest instant i64
     for facts and contacts each: epoch u16, closed chunks u32, messages u32, messages in the open chunk u16
     touch and fact messages that had been answered, u32 each, when the account is stale
-    checkpoint, the first and the last touch's channel and the contacts of the open chunk (length u32, UTF-8; JSON),
-        the open chunk of touches
+    checkpoint, the first and the last touch's channel and the contacts of the open chunk (length u32, UTF-8; JSON)
+    only of an account that decisions about identity have concerned: how often what it says has come from another u16;
+        its hand-over: steps u32, position u32, messages u32, decision i64; epoch of the touches u16; of its knowledge
+        epoch u16, closed chunks u32, messages u32, messages in the open chunk u16, the open chunk; which records a
+        torn write may have left over (length u32, JSON)
+    the open chunk of touches
 
 ``next_due`` stands at a fixed place so that the timer index is built without decoding. The header is written behind
 the chunks it counts on, and counts what of them is valid: a torn write leaves a header whose chunks are all there.
@@ -21,29 +25,47 @@ the account's latest fact, and all behind them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
 from struct import Struct
-from typing import Any
 
-from revenue_core.account import Account, FactBody, Group, Unread, fold
+import orjson
+
+from revenue_core.account import Account, Unread
 from revenue_core.facts import Touch
 from revenue_core.follow_up import FollowUp
 from revenue_core.journey import NEVER, Checkpoint, State
 from revenue_core.temperature import PHASES, Temperature
-from streams import chunks, codec_v1
+from streams import chunks, codec_v1, homes
 from streams.chunks import Get, JsonLog
+from streams.packed import Handing, Packed
 from streams.touch_log import TouchChunk, TouchLog
 
-VERSION = 2
-SILENT, QUARANTINED, UNSETTLED, STALE, UNSENT = 1, 4, 8, 16, 32
+__all__ = [
+    "APPLIED",
+    "APPLIED_OFFSET",
+    "VERSION",
+    "Packed",
+    "StateTooNew",
+    "applied_offset",
+    "decode",
+    "encode",
+    "has_leftovers",
+    "is_handing_over",
+    "is_quarantined",
+    "next_due",
+    "read",
+    "set_aside",
+]
+
+BEFORE_HOMES, VERSION = 2, 3
+SILENT, MOVED, QUARANTINED, UNSETTLED, STALE, UNSENT, HANDING, LEFTOVERS = (1 << bit for bit in range(8))
 HEADER = Struct("<BBqqqIqqqIIIHqHIIHHIIHII")
+IDENTITY = Struct("<HIIIqHHIIH")
+UNMOVED = (0, 0, 0, 0, homes.UNSURE, 0, 0, 0, 0, 0)
 CHECKPOINT = Struct("<BdqdIIIqqqBBqqqqqqqB")
 PART_LENGTH = Struct("<I")
 DUE, APPLIED = Struct("<q"), Struct("<q")
 FLAGS_OFFSET, DUE_OFFSET, APPLIED_OFFSET = 1, 2, 10
 COUNTED = ("", *PHASES)
-KINDS = {"leads": "l", "deals": "d"}
 
 
 class StateTooNew(ValueError):
@@ -67,6 +89,19 @@ def is_quarantined(raw: bytes) -> bool:
     return bool(raw[FLAGS_OFFSET] & QUARANTINED)
 
 
+def is_handing_over(raw: bytes) -> bool:
+    """Whether a stored account has a step of a hand-over before it, without decoding it."""
+    return raw[0] == VERSION and bool(raw[FLAGS_OFFSET] & HANDING)
+
+
+def has_leftovers(raw: bytes) -> bool:
+    """Whether a torn write may have left records that a stored account no longer needs, without decoding it.
+
+    They are deleted when the account is written the next time.
+    """
+    return raw[0] == VERSION and bool(raw[FLAGS_OFFSET] & LEFTOVERS)
+
+
 def set_aside(raw: bytes, applied: int) -> bytes:
     """The header of an account that cannot be read, quarantined and never due; the rest stays as it is."""
     flags = (raw[FLAGS_OFFSET] | QUARANTINED) & ~UNSETTLED
@@ -74,96 +109,15 @@ def set_aside(raw: bytes, applied: int) -> bytes:
     return head + raw[len(head) :]
 
 
-class Packed:
-    """The stored form of an account's messages, kept beside the live one; a ``revenue_core.account.Past``."""
-
-    __slots__ = ("answered", "contacts", "facts", "known_contacts", "touches")
-
-    def __init__(self, touches: TouchLog, facts: JsonLog, contacts: JsonLog) -> None:
-        self.touches, self.facts, self.contacts = touches, facts, contacts
-        self.known_contacts: set[str] = set()
-        self.answered: tuple[int, int] | None = None
-        """Messages of touches and facts on which the last answers were given, once they may no longer hold."""
-
-    @classmethod
-    def empty(cls, key: bytes, get: Get) -> Packed:
-        """Of an account that has no state yet."""
-        return cls(
-            TouchLog(key, get),
-            JsonLog(chunks.FACTS, key, get),
-            JsonLog(chunks.CONTACTS, key, get, inline=chunks.EMPTY),
-        )
-
-    def counts(self) -> tuple[int, int]:
-        """Messages of touches and of facts."""
-        return self.touches.count, self.facts.count
-
-    def add(self, kind: str, identity: str, message: Group[Any], account: Account) -> None:
-        """Add a message that has just joined the account."""
-        if kind == "touchpoints":
-            self.touches.append(identity, message)
-            contact = message.body.contact_id
-        else:
-            body: FactBody = message.body
-            self.facts.append(
-                [KINDS[kind], identity, message.at, message.digest, message.last_at, body.type, body.fields]
-            )
-            contact = str(body.fields.get("contact_id", ""))
-        if contact and contact not in self.known_contacts and contact in account.contacts:
-            self.known_contacts.add(contact)
-            self.contacts.append(contact)
-        if len(self.known_contacts) != len(account.contacts) or kind == "leads":
-            self._compare_contacts(account)
-
-    def _compare_contacts(self, account: Account) -> None:
-        """A message may have taken another's place, and its contact with it."""
-        if self.known_contacts != account.contacts:
-            self.known_contacts = set(account.contacts)
-            self.contacts.restart(sorted(account.contacts))
-
-    def may_know(self, identity: str) -> bool:
-        """See ``Past``."""
-        return self.touches.may_know(identity)
-
-    def read(self) -> Iterator[tuple[str, Group[Touch]]]:
-        """See ``Past``."""
-        return self.touches.messages()
-
-    def writes(self) -> list[tuple[bytes, bytes | None]]:
-        """The chunks that have to be written before the header, each once."""
-        found: list[tuple[bytes, bytes | None]] = []
-        for log in (self.touches, self.facts, self.contacts):
-            found += log.pending.items()
-            log.pending.clear()
-        return found
-
-    def deletions(self) -> list[tuple[bytes, bytes | None]]:
-        """The chunks that are to be deleted behind the header, each once."""
-        found: list[tuple[bytes, bytes | None]] = [(key, None) for key in self.contacts.obsolete]
-        self.contacts.obsolete.clear()
-        return found
-
-    def restore_facts(self, account: Account, limit: int | None = None) -> None:
-        """Fold the first ``limit`` lead and deal facts into an account, or all."""
-        tables = {"l": account.lead_groups, "d": account.deal_groups}
-        for letter, identity, at, digest, last_at, kind, fields in self.facts.items(limit):
-            fold(tables[letter], [(identity, Group(at, digest, last_at, FactBody(kind, fields)))])
-
-    def earlier(self, account_id: str, answered: tuple[int, int]) -> Account:
-        """The account as it was when it had so many messages of touches and facts."""
-        account = Account(account_id)
-        fold(account.touch_groups, islice(self.touches.messages(), answered[0]))
-        self.restore_facts(account, answered[1])
-        account.reindex()
-        return account
-
-
 def encode(state: State, packed: Packed) -> bytes:
     """The header of a live account. Its chunks (``Packed.writes``) go before it."""
     account, touches, facts, contacts = state.account, packed.touches, packed.facts, packed.contacts
+    replaced = packed.replaced()
+    moved = state.moves > 0 or replaced or packed.has_moved()
     flags = (
         state.silent * SILENT | state.quarantined * QUARANTINED | (state.settle_at is not None) * UNSETTLED
-        | state.stale * STALE | state.unsent * UNSENT
+        | state.stale * STALE | state.unsent * UNSENT | bool(moved) * MOVED | packed.handing.pending * HANDING
+        | bool(replaced) * LEFTOVERS
     )  # fmt: skip
     first, last = account.first_touch, account.last_touch
     answered = packed.answered if state.stale and packed.answered else (0, 0)
@@ -180,8 +134,19 @@ def encode(state: State, packed: Packed) -> bytes:
     return b"".join((
         header, _checkpoint(state.checkpoint),
         *(each for part in parts for each in (PART_LENGTH.pack(len(part)), part)),
+        _identity(state, packed, replaced) if moved else b"",
         touches.open.dump(),
     ))  # fmt: skip
+
+
+def _identity(state: State, packed: Packed, replaced: list[tuple[str, int, int]]) -> bytes:
+    handing, knowledge = packed.handing, packed.knowledge
+    inline, left = knowledge.inline or b"", orjson.dumps(replaced)
+    fixed = IDENTITY.pack(
+        state.moves, handing.number, handing.position, handing.count, handing.decision, packed.touches.epoch,
+        knowledge.epoch, knowledge.sealed, knowledge.count, knowledge.opened,
+    )  # fmt: skip
+    return b"".join((fixed, PART_LENGTH.pack(len(inline)), inline, PART_LENGTH.pack(len(left)), left))
 
 
 def _checkpoint(checkpoint: Checkpoint) -> bytes:
@@ -209,7 +174,7 @@ def decode(key: str, account_id: str, raw: bytes, get: Get) -> tuple[State, Pack
     root = key.encode()
     if raw[0] == codec_v1.VERSION:
         return _migrated(root, codec_v1.decode(account_id, raw), get)
-    if raw[0] != VERSION:
+    if raw[0] not in {BEFORE_HOMES, VERSION}:
         raise StateTooNew(
             f"state format {raw[0]} of account {account_id!r} is unknown to this version, which writes {VERSION}: "
             "run the version that wrote it, or rebuild under a higher state.generation"
@@ -220,46 +185,59 @@ def decode(key: str, account_id: str, raw: bytes, get: Get) -> tuple[State, Pack
         facts_epoch, facts_sealed, fact_messages, facts_open,
         contacts_epoch, contacts_sealed, contact_messages, contacts_open, *answered,
     ) = HEADER.unpack_from(raw)  # fmt: skip
-    at = HEADER.size + CHECKPOINT.size
-    first_channel, at = _part(raw, at)
+    first_channel, at = _part(raw, HEADER.size + CHECKPOINT.size)
     last_channel, at = _part(raw, at)
     inline, at = _part(raw, at)
-    opened = TouchChunk.load(touches_open, touches_greatest, raw[at:])
+    values, known, left = UNMOVED, chunks.EMPTY, b""
+    if flags & MOVED:
+        values = IDENTITY.unpack_from(raw, at)
+        known, at = _part(raw, at + IDENTITY.size)
+        left, at = _part(raw, at)
+    (
+        moves, number, position, handed, decision, touches_epoch,
+        knowledge_epoch, knowledge_sealed, decisions, decisions_open,
+    ) = values  # fmt: skip
+    version = chunks.VERSION if raw[0] == VERSION else chunks.HOMELESS
+    opened = TouchChunk.load(touches_open, touches_greatest, raw[at:], version)
     packed = Packed(
-        TouchLog(root, get, touches_sealed, touch_messages, recent_from, opened, latest),
+        key,
+        TouchLog(root, get, touches_sealed, touch_messages, recent_from, opened, latest, touches_epoch),
         JsonLog(chunks.FACTS, root, get, facts_epoch, facts_sealed, fact_messages, facts_open),
         JsonLog(
-            chunks.CONTACTS,
-            root,
-            get,
-            contacts_epoch,
-            contacts_sealed,
-            contact_messages,
-            contacts_open,
-            inline,
+            chunks.CONTACTS, root, get, contacts_epoch, contacts_sealed, contact_messages, contacts_open, inline
         ),
-    )
+        JsonLog(
+            chunks.KNOWLEDGE, root, get, knowledge_epoch, knowledge_sealed, decisions, decisions_open, known
+        ),
+    )  # fmt: skip
+    if flags & MOVED:
+        packed.handing = Handing(number, position, bool(flags & HANDING), handed, decision)
+        packed.leftovers = [(kind, stale, records) for kind, stale, records in orjson.loads(left)]
     account = Account(account_id, latest=latest)
-    if fact_messages:
-        packed.restore_facts(account)
-    if contact_messages:
-        packed.known_contacts = set(packed.contacts.items())
-        account.contacts = set(packed.known_contacts)
+    _restore(account, packed)
     if touches:
-        first, last = (
-            Touch(instant, "", "", True, channel.decode())
-            for instant, channel in ((first_at, first_channel), (last_at, last_channel))
-        )
+        ends = ((first_at, first_channel), (last_at, last_channel))
+        first, last = (Touch(instant, "", "", True, channel.decode()) for instant, channel in ends)
         account.unread = Unread(packed, touches, first, last)
     state = State(
         account, silent=bool(flags & SILENT), quarantined=bool(flags & QUARANTINED), applied=applied,
         horizon=horizon, unsent=bool(flags & UNSENT), settle_at=due if flags & UNSETTLED else None,
-        checkpoint=_read_checkpoint(raw),
+        checkpoint=_read_checkpoint(raw), moves=moves,
     )  # fmt: skip
     if flags & STALE:
-        packed.answered = known = (answered[0], answered[1])
-        state.earlier = lambda: packed.earlier(account_id, known)
+        packed.answered = counts = (answered[0], answered[1])
+        # a purge in between counts anew
+        state.earlier = lambda: packed.earlier(account_id, packed.answered or counts)
     return state, packed
+
+
+def _restore(account: Account, packed: Packed) -> None:
+    """Give an account its lead and deal facts and its contacts."""
+    if packed.facts.count:
+        packed.restore_facts(account)
+    if packed.contacts.count:
+        packed.known_contacts = set(packed.contacts.items())
+        account.contacts = set(packed.known_contacts)
 
 
 def _part(raw: bytes, at: int) -> tuple[bytes, int]:

@@ -1,13 +1,15 @@
 """The messages of an account's touches: how a chunk of them is stored, and the list of them.
 
 A chunk holds a table of texts, a JSON array without its closing bracket so that it can be added to, then the rows
-that refer to it by position.
+that refer to it by position. Rows of version 1 lack the message's home (``streams.homes``), of which the stamps stand
+in the row: nearly every message has others, and what is left of its text without them repeats.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from struct import Struct
 from typing import NamedTuple
 
@@ -15,16 +17,20 @@ import orjson
 
 from revenue_core.account import Group
 from revenue_core.facts import DAY_MS, Touch
-from streams.chunks import MESSAGES, TOUCHES, ChunkLog, Get
+from streams.chunks import HOMELESS, MESSAGES, TOUCHES, VERSION, ChunkLog, Get
 
 FEW_CHUNKS, FEW_SEARCHES = 4, 32
 """Beyond both, a set of the ids in the recent chunks is made: it takes as long as thirty searches in bytes."""
-INBOUND, STRETCHED, FLAGS_OFFSET = 1, 2, 16
-TEXTS = 13
+INBOUND, STRETCHED, REROOTED, FLAGS_OFFSET = 1, 2, 4, 16
+VISITOR, CONTACT = "\t", "\n"
+"""Stand for the touch's own visitor and contact in the text of its home; no JSON text holds these characters."""
 PLACES = range(1 << 8)
-TOUCH = Struct(f"<qQB{TEXTS}BH")
-"""Instant, digest, flags, positions of texts, length of the event id that follows."""
-LAST_AT, LENGTH, ID_LENGTH = Struct("<q"), Struct("<I"), Struct("<H")
+TOUCH = Struct("<qQB14BqH")
+"""Instant, digest, flags, positions of texts (source, the touch's, home), newest decision on its native key, length
+of the event id; this follows, then the greatest instant and the newest decision on its node if they are others."""
+HOMELESS_TOUCH = Struct("<qQB13BH")
+ROWS = {HOMELESS: HOMELESS_TOUCH, VERSION: TOUCH}
+LAST_AT, DECISION, LENGTH, ID_LENGTH = Struct("<q"), Struct("<q"), Struct("<I"), Struct("<H")
 
 
 class TouchChunk:
@@ -44,14 +50,17 @@ class TouchChunk:
         place = self._place
         raw_id = event_id.encode()
         stretched = message.last_at != message.at
-        flags = (INBOUND if touch.inbound else 0) | (STRETCHED if stretched else 0)
+        route, redirect, home = shorten(message.home, touch)
+        flags = touch.inbound * INBOUND | stretched * STRETCHED | (redirect != route) * REROOTED
         self.rows += TOUCH.pack(
             message.at, int(message.digest or "0", 16), flags, place(source), place(touch.type),
-            *map(place, touch[4:]), len(raw_id),
+            *map(place, touch[4:]), place(home), route, len(raw_id),
         )  # fmt: skip
         self.rows += raw_id
         if stretched:
             self.rows += LAST_AT.pack(message.last_at)
+        if redirect != route:
+            self.rows += DECISION.pack(redirect)
         self.count += 1
         self.greatest = max(self.greatest, message.last_at)
 
@@ -72,10 +81,14 @@ class TouchChunk:
         return b"".join((LENGTH.pack(len(self.texts)), self.texts, self.rows))
 
     @classmethod
-    def load(cls, count: int, greatest: int, raw: bytes) -> TouchChunk:
-        """The inverse of ``dump``."""
+    def load(cls, count: int, greatest: int, raw: bytes, version: int = VERSION) -> TouchChunk:
+        """The inverse of ``dump``; of an earlier version in the present form."""
         chunk = cls()
         texts, rows = split(raw)
+        if version != VERSION:
+            for identity, message in read_touches(texts, rows, version):
+                chunk.append(identity, message)
+            return chunk
         chunk.count, chunk.greatest = count, greatest
         chunk.texts, chunk.rows = bytearray(texts), bytearray(rows)
         chunk.places = dict(zip(read_texts(texts), PLACES, strict=False))
@@ -95,9 +108,55 @@ def read_texts(raw: bytes) -> list[str]:
     return found
 
 
-def read_touches(texts: bytes, rows: bytes) -> Iterator[tuple[str, Group[Touch]]]:
+def shorten(home: str, touch: Touch) -> tuple[int, int, str]:
+    """The stamps of a home (newest decision on its native key, and on its node), and what else its text says."""
+    if not home:
+        return 0, 0, ""
+    route, redirect, rest = home[1:].split(",", 2)
+    if touch.visitor:
+        rest = rest.replace(f'"a:{touch.visitor}"', VISITOR)
+    if touch.contact_id:
+        rest = rest.replace(f'"c:{touch.contact_id}"', CONTACT)
+    return int(route), int(redirect), rest
+
+
+def lengthen(route: int, redirect: int, rest: str, touch: Touch) -> str:
+    """The inverse of ``shorten``."""
+    if not rest:
+        return ""
+    rest = rest.replace(CONTACT, f'"c:{touch.contact_id}"').replace(VISITOR, f'"a:{touch.visitor}"')
+    return f"[{route},{redirect},{rest}"
+
+
+def read_touches(texts: bytes, rows: bytes, version: int = VERSION) -> Iterator[tuple[str, Group[Touch]]]:
     """(identity, message) of every row."""
+    if version == HOMELESS:
+        yield from read_homeless(texts, rows)
+        return
     table, size, unpack = read_texts(texts), TOUCH.size, TOUCH.unpack_from
+    at, end = 0, len(rows)
+    while at < end:
+        instant, digest, flags, *places, home, route, length = unpack(rows, at)
+        at += size
+        event_id = rows[at : at + length].decode()
+        at += length
+        last_at, redirect = instant, route
+        if flags & STRETCHED:
+            (last_at,) = LAST_AT.unpack_from(rows, at)
+            at += LAST_AT.size
+        if flags & REROOTED:
+            (redirect,) = DECISION.unpack_from(rows, at)
+            at += DECISION.size
+        source, kind, *rest = [table[place] for place in places]
+        identity = f"{source}:{event_id}"
+        touch = Touch(instant, identity, kind, bool(flags & INBOUND), *rest)
+        text = lengthen(route, redirect, table[home], touch)
+        yield identity, Group(instant, f"{digest:016x}", last_at, touch, text)
+
+
+def read_homeless(texts: bytes, rows: bytes) -> Iterator[tuple[str, Group[Touch]]]:
+    """(identity, message) of every row of version 1."""
+    table, size, unpack = read_texts(texts), HOMELESS_TOUCH.size, HOMELESS_TOUCH.unpack_from
     at, end = 0, len(rows)
     while at < end:
         instant, digest, flags, *places, length = unpack(rows, at)
@@ -114,9 +173,9 @@ def read_touches(texts: bytes, rows: bytes) -> Iterator[tuple[str, Group[Touch]]
         yield identity, Group(instant, f"{digest:016x}", last_at, touch)
 
 
-def ids_in(rows: bytes) -> Iterator[bytes]:
+def ids_in(rows: bytes, version: int = VERSION) -> Iterator[bytes]:
     """The ``id_pattern`` of every row."""
-    size, at, end = TOUCH.size, 0, len(rows)
+    size, at, end = ROWS[version].size, 0, len(rows)
     while at < end:
         flags = rows[at + FLAGS_OFFSET]
         start = at + size - ID_LENGTH.size
@@ -125,6 +184,8 @@ def ids_in(rows: bytes) -> Iterator[bytes]:
         yield rows[start:at]
         if flags & STRETCHED:
             at += LAST_AT.size
+        if flags & REROOTED:
+            at += DECISION.size
 
 
 def id_pattern(identity: str) -> bytes:
@@ -139,6 +200,7 @@ class Recent(NamedTuple):
     number: int
     greatest: int
     rows: bytes
+    version: int
 
 
 class TouchLog(ChunkLog):
@@ -148,9 +210,9 @@ class TouchLog(ChunkLog):
 
     def __init__(
         self, root: bytes, get: Get, sealed: int = 0, count: int = 0, recent_from: int = 0,
-        opened: TouchChunk | None = None, pruned_at: int = 0,
+        opened: TouchChunk | None = None, pruned_at: int = 0, epoch: int = 0,
     ) -> None:  # fmt: skip
-        super().__init__(TOUCHES, root, get, 0, sealed, count)
+        super().__init__(TOUCHES, root, get, epoch, sealed, count)
         self.open = opened or TouchChunk()
         self._recent_from, self._pruned_at = recent_from, pruned_at
         self._recent: deque[Recent] | None = deque() if recent_from == sealed else None
@@ -166,15 +228,27 @@ class TouchLog(ChunkLog):
             self._ids.add(id_pattern(identity))
         if self.full(self.open):
             self.write(self.open)
-            self._recents().append(Recent(self.sealed, self.open.greatest, bytes(self.open.rows)))
+            self._recents().append(Recent(self.sealed, self.open.greatest, bytes(self.open.rows), VERSION))
             self.sealed += 1
             self.open = TouchChunk()
 
-    def messages(self) -> Iterator[tuple[str, Group[Touch]]]:
-        """All, in order of arrival."""
-        for number in range(self.sealed):
-            yield from read_touches(*split(self.read(number).body))
-        yield from read_touches(bytes(self.open.texts), bytes(self.open.rows))
+    def messages(self, position: int = 0) -> Iterator[tuple[str, Group[Touch]]]:
+        """All from a position on, in order of arrival."""
+        first, skip = self.locate(position, self.open.count) if position else (0, 0)
+        for number in range(first, self.sealed):
+            stored = self.read(number)
+            yield from islice(read_touches(*split(stored.body), stored.version), skip, None)
+            skip = 0
+        yield from islice(read_touches(bytes(self.open.texts), bytes(self.open.rows)), skip, None)
+
+    def restart(self, messages: Iterable[tuple[str, Group[Touch]]]) -> None:
+        """Replace everything."""
+        self.start_epoch(self.sealed)
+        self.open, self._recent = TouchChunk(), deque()
+        self._recent_from = self._pruned_at = self._searches = 0
+        self._ids.clear()
+        for identity, message in messages:
+            self.append(identity, message)
 
     def may_know(self, identity: str) -> bool:
         """Whether a recent chunk may hold a message of this identity."""
@@ -185,7 +259,7 @@ class TouchLog(ChunkLog):
             self._ids.clear()
             return pattern in self.open.rows or any(pattern in each.rows for each in recent)
         if not self._ids or len(self._ids) > 2 * MESSAGES * (len(recent) + 1):
-            self._ids = {found for each in recent for found in ids_in(each.rows)}
+            self._ids = {found for each in recent for found in ids_in(each.rows, each.version)}
             self._ids.update(ids_in(bytes(self.open.rows)))
         return pattern in self._ids
 
@@ -212,5 +286,6 @@ class TouchLog(ChunkLog):
             self._recent = deque()
             for number in range(self._recent_from, self.sealed):
                 stored = self.read(number)
-                self._recent.append(Recent(number, stored.greatest, split(stored.body)[1]))
+                rows = split(stored.body)[1]
+                self._recent.append(Recent(number, stored.greatest, rows, stored.version))
         return self._recent
