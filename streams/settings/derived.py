@@ -26,7 +26,6 @@ from revenue_core.config import (
 from revenue_core.facts import HOUR_MS
 from schemas.context import Context
 from schemas.formats import Format
-from schemas.formats.segment import with_track_events
 from streams.reference_data import channel_tables, currency_exponents
 from streams.settings.kafka import KINDS
 from streams.settings.model import Settings
@@ -154,10 +153,7 @@ def sources(settings: Settings) -> dict[str, tuple[str, str | Format]]:
     found: dict[str, tuple[str, str | Format]] = {}
     for kind in KINDS:
         for source in getattr(settings.topics, kind):
-            form = (
-                with_track_events(source.track_events) if source.track_events is not None else source.format
-            )
-            found[settings.topic(source.name)] = (kind, form)
+            found[settings.topic(source.name)] = (kind, source.form())
     return found
 
 

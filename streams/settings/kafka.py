@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema, field_validator, model_validator
 
-from schemas.formats import FORMATS, NATIVE
-from schemas.formats.segment import with_track_events
+from schemas.formats import FORMATS, NATIVE, Format, with_options
+from schemas.formats.field_map import SCHEMA as FIELDS_SCHEMA
 from streams.settings.values import EngineName, PositiveSpan, Section, TopicName
 from streams.topology import ANSWERS, CONTROL, DEAD_LETTERS, JOURNAL, PARTIALS
 
@@ -110,6 +110,17 @@ class Kafka(Section):
         return ",".join(addresses)
 
 
+def _texts(value: Any) -> Any:
+    """Ids in YAML are often numbers."""
+    if not isinstance(value, dict):
+        return value
+    return {str(key) if type(key) is int else key: each for key, each in value.items()}
+
+
+Names = Annotated[dict[str, str], BeforeValidator(_texts)]
+FieldMaps = Annotated[dict[str, Any] | list[Any], WithJsonSchema(FIELDS_SCHEMA)]
+
+
 class SourceTopic(Section):
     """A topic that is read, named without the prefix."""
 
@@ -117,7 +128,23 @@ class SourceTopic(Section):
     format: str = NATIVE
     """What its records are written in; any of the input formats."""
     track_events: dict[str, str] | None = None
-    """``segment`` only: name of a track event -> touch type; replaces the shipped table."""
+    """``segment``, ``snowplow``, ``posthog``: name of an event -> touch type, or ``ignore``; replaces the shipped
+    table."""
+    group_type: str | None = None
+    """``posthog``: the type of group whose keys are account ids; default ``company``."""
+    stages: Names | None = None
+    """``hubspot``, ``pipedrive``, ``salesforce_cdc``: id of a stage there -> configured stage; ids that are not
+    named are taken as they are."""
+    pipelines: Names | None = None
+    """``hubspot``, ``pipedrive``: id of a pipeline there -> configured pipeline; replaces the shipped table."""
+    lead_stages: Names | None = None
+    """``hubspot``, ``salesforce_cdc``: lifecycle stage or status of a lead there -> created, mql, sql or
+    disqualified; replaces the shipped table."""
+    id_prefix: str | None = None
+    """``hubspot``, ``pipedrive``, ``salesforce_cdc``: goes before the ids of contacts, accounts, leads and deals,
+    where two systems number theirs alike."""
+    fields: FieldMaps | None = None
+    """``field_map``, ``debezium``: native field -> where it stands; one map, or one for each type of message."""
 
     @field_validator("name")
     @classmethod
@@ -134,12 +161,19 @@ class SourceTopic(Section):
         return value
 
     @model_validator(mode="after")
-    def _track_events_fit(self) -> Self:
-        if self.track_events is not None:
-            if self.format != "segment":
-                raise ValueError("track_events belongs to format segment: remove it, or set that format")
-            with_track_events(self.track_events)
+    def _options_fit(self) -> Self:
+        self.form()
         return self
+
+    def form(self) -> str | Format:
+        """The format with its options, as ``schemas.formats.decoder_of`` takes it."""
+        options = {name: getattr(self, name) for name in FORMAT_OPTIONS}
+        given = any(value is not None for value in options.values())
+        made = with_options(self.format, options)
+        return made if given else self.format
+
+
+FORMAT_OPTIONS = tuple(name for name in SourceTopic.model_fields if name not in ("name", "format"))
 
 
 def _named(value: Any) -> Any:

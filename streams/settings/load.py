@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.errors import shown
 from schemas.wording import wanted
+from streams.settings.kafka import KINDS, Topics
 from streams.settings.model import NESTED, PREFIX, Environment, Settings
 from streams.settings.models import STAGE_MILESTONE, Attribution, Pipeline
 
@@ -154,7 +155,7 @@ def _by_kubernetes(name: str, value: str) -> bool:
 
 def _across_sections(content: Mapping[str, Any]) -> list[Problem]:
     """What only several sections together show; a section that is wrong in itself is left out."""
-    return [*_unknown_stages(content), *_repeated_pipelines(content)]
+    return [*_unknown_stages(content), *_repeated_pipelines(content), *_unknown_names(content)]
 
 
 def _unknown_stages(content: Mapping[str, Any]) -> Iterator[Problem]:
@@ -169,6 +170,25 @@ def _unknown_stages(content: Mapping[str, Any]) -> Iterator[Problem]:
             if milestone != stage and stage not in stages:
                 message = f"stage {stage!r} is no open stage of any pipeline{_guess(stage, stages)}"
                 yield Problem(f"attribution.custom.{model}.{milestone}", "", message)
+
+
+def _unknown_names(content: Mapping[str, Any]) -> Iterator[Problem]:
+    """Stages and pipelines that the table of a source topic names."""
+    topics = _section("topics", Topics, content)
+    pipelines = _section("pipelines", tuple[Pipeline, ...], content)
+    if topics is None or pipelines is None:
+        return
+    known = {
+        "stages": {stage.name for each in pipelines for stage in each.stages},
+        "pipelines": {each.name for each in pipelines},
+    }
+    for kind in KINDS:
+        for place, source in enumerate(getattr(topics, kind)):
+            for option, names in known.items():
+                for theirs, ours in (getattr(source, option) or {}).items():
+                    if ours not in names:
+                        message = f"{ours!r} is not among pipelines{_guess(ours, names)}"
+                        yield Problem(f"topics.{kind}.{place}.{option}.{theirs}", "", message)
 
 
 def _repeated_pipelines(content: Mapping[str, Any]) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from revenue_core.config import CoreConfig
 from revenue_core.facts import DAY_MS, HOUR_MS
 from revenue_core.temperature import problems as temperature_problems
-from schemas.formats import decoder_of
+from schemas.formats import FORMATS, OPTIONS, decoder_of
 from streams.reference_data import currency_exponents
 from streams.settings import (
     ConfigInvalid,
@@ -30,6 +30,7 @@ from streams.settings import (
     sources,
     warnings,
 )
+from streams.settings.kafka import FORMAT_OPTIONS
 from streams.settings.load import NOT_SETTINGS
 
 HASH_KEY = "0123456789abcdef0123"
@@ -137,7 +138,37 @@ def pipeline(name: str, stage: str) -> dict[str, Any]:
         ({"channels": {"sources": {"x": "serch"}}}, "channels.sources", "use one of search"),
         ({"topics": {"deals": ["touchpoints"]}}, "topics", "named twice"),
         ({"topics": {"deals": ["journal"]}}, "topics.deals.0.name", "of our own"),
-        ({"topics": {"deals": [{"name": "d", "track_events": {}}]}}, "topics.deals.0", "format segment"),
+        (
+            {"topics": {"deals": [{"name": "d", "track_events": {}}]}},
+            "topics.deals.0",
+            "belongs to format segment",
+        ),
+        (
+            {"topics": {"deals": [{"name": "d", "format": "segment", "stages": {"1": "closed"}}]}},
+            "topics.deals.0",
+            "stages belongs to format hubspot, pipedrive or salesforce_cdc",
+        ),
+        ({"topics": {"deals": [{"name": "d", "format": "field_map"}]}}, "topics.deals.0", "needs fields"),
+        (
+            {"topics": {"deals": [{"name": "d", "format": "field_map", "fields": {"deal_id": "id"}}]}},
+            "topics.deals.0",
+            "fields.event_id is not there",
+        ),
+        (
+            {"topics": {"leads": [{"name": "l", "format": "hubspot", "lead_stages": {"x": "hot"}}]}},
+            "topics.leads.0",
+            "use one of created",
+        ),
+        (
+            {"topics": {"deals": [{"name": "d", "format": "pipedrive", "stages": {"3": "contract_snt"}}]}},
+            "topics.deals.0.stages.3",
+            "did you mean contract_sent?",
+        ),
+        (
+            {"topics": {"deals": [{"name": "d", "format": "pipedrive", "pipelines": {"1": "defalt"}}]}},
+            "topics.deals.0.pipelines.1",
+            "did you mean default?",
+        ),
         ({"pipelines": []}, "pipelines", "1 or more"),
         ({"pipelines": [pipeline("a|b", "s")]}, "pipelines.0.name", "must not hold |"),
         ({"pipelines": [pipeline("p", "a|b")]}, "pipelines.0.stages.0.name", "must not hold |"),
@@ -365,6 +396,44 @@ def test_sources_have_full_names_and_formats_that_decode(tmp_path: Path) -> None
     decode = decoder_of(found["eu-web"][1])
     ((_, event),) = decode("touchpoints", json.dumps(call).encode(), (), context(settings)(1_800_000_000_000))
     assert event["type"] == "form_submit"
+
+
+def test_the_options_of_a_source_topic_reach_its_format(tmp_path: Path) -> None:
+    pipedrive = {"name": "pd", "format": "pipedrive", "stages": {3: "contract_sent"}, "id_prefix": "pd-"}
+    fields = {
+        "type": {"value": "deal_updated"}, "event_id": "id", "occurred_at": {"path": "at", "unit": "s"},
+        "deal_id": "deal",
+    }  # fmt: skip
+    mapped = {"name": "any", "format": "field_map", "fields": fields}
+    settings = load_settings(written(tmp_path, {"topics": {"deals": [pipedrive, mapped]}}))
+    found, now = sources(settings), context(settings)(1_800_000_000_000)
+    meta = {
+        "version": "2.0", "id": "w", "entity": "deal", "entity_id": "11", "action": "change",
+        "timestamp": "2026-03-01T10:00:00Z",
+    }  # fmt: skip
+    change = json.dumps({"meta": meta, "data": {"stage_id": 3}}).encode()
+    ((_, event),) = decoder_of(found["pd"][1])("deals", change, (), now)
+    assert (event["deal_id"], event["stage"]) == ("pd-11", "contract_sent")
+    row = json.dumps({"id": "e", "at": 1_772_359_200, "deal": 5}).encode()
+    ((_, event),) = decoder_of(found["any"][1])("deals", row, (), now)
+    assert (event["deal_id"], event["occurred_at"]) == ("5", 1_772_359_200_000)
+
+
+def test_every_format_is_one_that_a_topic_can_have_with_the_options_that_belong_to_it() -> None:
+    assert {option for _, known in OPTIONS.values() for option in known} == set(FORMAT_OPTIONS)
+    assert OPTIONS.keys() <= FORMATS.keys()
+
+
+def test_the_schema_for_editors_knows_field_maps() -> None:
+    validator = Draft202012Validator(Settings.model_json_schema())
+
+    def errors(fields: Any) -> int:
+        topic = {"name": "d", "format": "field_map", "fields": fields}
+        return len(list(validator.iter_errors({"topics": {"deals": [topic]}})))
+
+    good = {"type": {"value": "deal_updated"}, "event_id": {"join": ["a", "/b/c"]}, "occurred_at": "at"}
+    assert errors(good) == errors([good]) == 0
+    assert errors({**good, "dealid": "x"}) and errors({**good, "deal_id": {"pth": "x"}}) and errors([])
 
 
 def test_the_context_knows_pipelines_clock_and_limits(tmp_path: Path) -> None:
