@@ -11,11 +11,12 @@ from itertools import groupby
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from schemas.context import Context
 from schemas.errors import Rejected, shown
 from schemas.events import EVENTS, IDENTIFIERS, REQUIRED, EventType
-from schemas.fields import either, given
+from schemas.fields import PLACE, either, given
 from schemas.wording import wanted
 
 ORDER = (
@@ -24,6 +25,8 @@ ORDER = (
 )  # fmt: skip
 """R13, once the type is known."""
 TOO_LONG = "string_too_long"
+HIDDEN = frozenset({"email"})
+"""Fields whose values no message shows, whatever they hold: half an address may be one person's too."""
 
 
 def diagnose(kind: str, fields: Mapping[str, Any], context: Context) -> Rejected | None:
@@ -68,18 +71,28 @@ def _reasons(event_type: EventType, present: Mapping[str, Any], context: Context
             if kinds[0] == "missing":
                 yield _missing(name, f"{why} it")
             elif kinds[0] in ORDER:
-                yield Rejected(kinds[0], f"/{name}", f"{name} {shown(present[name])} {each[0]['msg']}")
+                yield _of_value(name, present[name], each[0])
             else:
                 if TOO_LONG in kinds:  # that it might have been another type helps nobody
                     each = [each[kinds.index(TOO_LONG)]]
-                reason = f"{name} is {shown(present[name])}: {wanted(each, 'should')}"
-                yield Rejected("invalid_field", f"/{name}", reason)
+                seen = f"{name} is {shown(present[name])}:" if name not in HIDDEN else name
+                yield Rejected("invalid_field", f"/{name}", f"{seen} {wanted(each, 'should')}")
     if event_type.needs_any and present.keys().isdisjoint(IDENTIFIERS):
         yield Rejected(
             "no_identifier", "", f"nothing says whom it is about: send one of {either(IDENTIFIERS)}"
         )
     if event_type.required_any and present.keys().isdisjoint(event_type.required_any):
         yield _missing(event_type.required_any[0], f"{why} {either(event_type.required_any)}")
+
+
+def _of_value(name: str, value: Any, error: ErrorDetails) -> Rejected:
+    """The refusal of a value by one of our own rules; in a list it names the element."""
+    path, place = f"/{name}", error.get("ctx", {}).get(PLACE)
+    if place is not None:
+        path, value = f"{path}/{place}", value[place]
+    where = path.removeprefix("/")
+    seen = where if name in HIDDEN else f"{where} {shown(value)}"
+    return Rejected(error["type"], path, f"{seen} {error['msg']}")
 
 
 def _missing(name: str, why: str) -> Rejected:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Final
 
 CODES: Final = (
@@ -13,16 +14,22 @@ CODES: Final = (
 """Every code a dead letter may carry (R13)."""
 
 SHOWN = 80
+HIDDEN = "…@…"
+EXAMPLE_ADDRESS = "name@example.com"
+_LONGEST_ADDRESS = 320
+_WORD = re.compile(r"""[^\s"<>(),;:]+""")
 
 
 class Rejected(Exception):
     """A message that cannot become a fact.
 
     ``code`` is one of ``CODES``, ``path`` a JSON pointer to the field at fault (empty: the whole message), and
-    ``message`` names the field, the value seen and the remedy.
+    ``message`` names the field, the value seen and the remedy. Neither of them holds an e-mail address: they go into
+    headers, logs and pages.
     """
 
     def __init__(self, code: str, path: str, message: str) -> None:
+        path, message = without_addresses(path), without_addresses(message)
         super().__init__(code, path, message)
         self.code, self.path, self.message = code, path, message
 
@@ -37,4 +44,19 @@ def shown(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except (RecursionError, ValueError, TypeError):
         text = "nested too deep, or a number too long, to be shown"
+    # cut only behind the longest address that could begin before the cut, so that none is halved
+    text = without_addresses(text[: SHOWN + _LONGEST_ADDRESS])
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def without_addresses(text: str) -> str:
+    """``text`` with every word that may be an e-mail address hidden, also one with its ``@`` as ``%40``."""
+    if "@" not in text and "%40" not in text and "＠" not in text:
+        return text
+    return _WORD.sub(_hidden, text)
+
+
+def _hidden(word: re.Match[str]) -> str:
+    found = word[0]
+    harmless = found == EXAMPLE_ADDRESS or len(found) == 1
+    return HIDDEN if not harmless and ("@" in found or "%40" in found or "＠" in found) else found

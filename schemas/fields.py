@@ -17,8 +17,11 @@ from pydantic import ValidationInfo as Info
 from pydantic_core import PydanticCustomError
 
 from schemas import times
+from schemas.addresses import NotAnAddress, address
 from schemas.amounts import canonical, check_range
 from schemas.context import Context
+from schemas.domains import NotADomain, domain
+from schemas.domains import bare_domain as bare_domain  # noqa: PLC0414 for those who import it from here
 
 NATIVE_TIME = "send RFC 3339 with an offset, such as 2026-03-01T10:00:00Z, or epoch milliseconds"
 DEEPEST = 100
@@ -30,6 +33,8 @@ _MOST_DIGITS = LONGEST_TEXT - 1
 LONGEST_LONG_TEXT = 8_192
 """Characters of what is long by nature: addresses of pages, user agents, reasons."""
 LONGEST_LIST = 1_000
+PLACE = "place"
+"""Context of an error: which element of a list is at fault, from 0."""
 LARGEST_OBJECT = 16_384
 """Bytes of a sender's own object as compact JSON. Every account keeps its last one."""
 
@@ -123,14 +128,33 @@ def _written_out(value: int) -> str:
 
 
 def _domain(value: str) -> str:
-    if not bare_domain(value):
-        raise PydanticCustomError("invalid_field", "names no domain: send one such as example.com")
-    return value
+    try:
+        return domain(value)
+    except NotADomain as error:
+        raise PydanticCustomError("invalid_field", str(error)) from None
 
 
-def bare_domain(domain: str) -> str:
-    """A domain as all domains are compared: lower case, without trailing dot and leading ``www.`` (R38)."""
-    return domain.lower().removesuffix(".").removeprefix("www.")
+def _email(value: str) -> str:
+    try:
+        return address(value)
+    except NotAnAddress as error:
+        raise PydanticCustomError("invalid_field", str(error)) from None
+
+
+def _domains(value: object) -> object:
+    """The list with its domains as they are compared; the place of the first that is none goes with the error."""
+    if type(value) is not list:
+        return value
+    _without_absent(value)
+    found = []
+    for place, element in enumerate(value):
+        if absent(element):
+            continue
+        try:
+            found.append(domain(element) if type(element) is str else element)
+        except NotADomain as error:
+            raise PydanticCustomError("invalid_field", str(error), {PLACE: place}) from None
+    return found
 
 
 def _without_absent(value: object) -> object:
@@ -184,7 +208,10 @@ Account = Annotated[
     Annotated[Text, StringConstraints(strip_whitespace=True)] | _WrittenOut, Field(union_mode="left_to_right")
 ]
 """An account id: trimmed, case kept (R43)."""
-Domain = Annotated[Identifier, AfterValidator(_domain)]
+Domain = Annotated[Text, AfterValidator(_domain)]
+"""Becomes the form in which all domains are compared (R38)."""
+Email = Annotated[Text, AfterValidator(_email)]
+"""Trimmed, in lower case, its domain as domains are compared."""
 Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """The name of the sending system (R01)."""
 
@@ -217,5 +244,13 @@ TextList = Annotated[
     ),
 ]
 """Identifiers; absent elements are left out."""
+DomainList = Annotated[
+    list[Text],
+    FailFast(),
+    BeforeValidator(
+        _domains, json_schema_input_type=Annotated[list[Text | None], Field(max_length=LONGEST_LIST)]
+    ),
+]
+"""Domains; absent elements are left out."""
 Object = Annotated[dict[str, Any], AfterValidator(_object)]
 """A JSON object of the sender's own making, of bounded size and depth."""

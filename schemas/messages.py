@@ -21,6 +21,8 @@ from schemas.fields import (
     Currency,
     Day,
     Domain,
+    DomainList,
+    Email,
     Identifier,
     Instant,
     LongText,
@@ -61,7 +63,7 @@ class Person(TypedDict, total=False):
     """Identifiers that no type requires."""
 
     contact_id: Annotated[Identifier, Field(description="A known person")]
-    email: Annotated[Identifier, Field(description="E-mail address of a person")]
+    email: Annotated[Email, Field(description="E-mail address of a person")]
     anonymous_id: Annotated[Identifier, Field(description="A visitor nobody may know yet")]
     domain: Annotated[Domain, Field(description="Website domain of a company")]
 
@@ -296,7 +298,7 @@ class AccountUpdated(OfAccount, total=False):
     employees: Annotated[Count, Field(description="Number of employees")]
     segment: Annotated[Text, Field(description="Segment of the account")]
     owner_id: Owner
-    domains: Annotated[TextList, Field(description="Website domains that the account claims")]
+    domains: Annotated[DomainList, Field(description="Website domains that the account claims")]
     attributes: Annotated[Object, Field(description="Anything else the sender knows, at most 16 KiB as JSON")]
 
 

@@ -225,6 +225,17 @@ BAD = [
     (TOUCH, {"account_id": "x" * 1_025}, "invalid_field", "/account_id"),
     (TOUCH, {"campaign": "x" * 1_025}, "invalid_field", "/campaign"),
     (TOUCH, {"url": "x" * 8_193}, "invalid_field", "/url"),
+    (TOUCH, {"email": 5}, "invalid_field", "/email"),
+    (TOUCH, {"email": "ann"}, "invalid_field", "/email"),
+    (TOUCH, {"email": "ann@localhost"}, "invalid_field", "/email"),
+    (TOUCH, {"email": "Ann <ann@acme.example>"}, "invalid_field", "/email"),
+    (TOUCH, {"domain": 5}, "invalid_field", "/domain"),
+    (TOUCH, {"domain": "https://acme.example"}, "invalid_field", "/domain"),
+    (TOUCH, {"domain": "acme.example:443"}, "invalid_field", "/domain"),
+    (TOUCH, {"domain": "localhost"}, "invalid_field", "/domain"),
+    (TOUCH, {"domain": "co.uk"}, "invalid_field", "/domain"),
+    (ACCOUNT, {"domains": ["a.example", None, "b_c.example"]}, "invalid_field", "/domains/2"),
+    (ACCOUNT, {"domains": ["a.example", 5]}, "invalid_field", "/domains"),
     (TOUCH, {"domain": "."}, "invalid_field", "/domain"),
     (TOUCH, {"domain": "www.."}, "invalid_field", "/domain"),
     (DEAL, {"deal_id": "x" * 900_000}, "invalid_field", "/deal_id"),
@@ -512,9 +523,46 @@ def test_a_number_in_attributes_that_other_readers_cannot_take_is_refused(number
 
 
 def test_a_value_that_is_none_of_the_types_of_its_field_is_told_all_of_them() -> None:
-    assert refusal("touchpoints", raw({**TOUCH, "email": [1]})).message == (
-        "email is [1]: should be text or be a whole number"
+    assert refusal("touchpoints", raw({**TOUCH, "contact_id": [1]})).message == (
+        "contact_id is [1]: should be text or be a whole number"
     )
+
+
+def test_domains_and_addresses_become_the_text_that_is_compared() -> None:
+    found = event(TOUCH, email=" Ann+x@München.example. ", domain="WWW.MÜNCHEN.example.")
+    assert (found["email"], found["domain"]) == ("ann+x@xn--mnchen-3ya.example", "xn--mnchen-3ya.example")
+    claimed = event(ACCOUNT, domains=["A.example.", " ", "münchen.example"])["domains"]
+    assert claimed == ["a.example", "xn--mnchen-3ya.example"]
+
+
+def test_a_domain_that_is_none_is_shown_with_what_is_wrong_and_its_place_in_a_list() -> None:
+    rejected = refusal("leads", raw({**ACCOUNT, "domains": ["a.example", None, "b.example:80"]}))
+    assert rejected.path == "/domains/2"
+    assert rejected.message == (
+        'domains/2 "b.example:80" has a port: send the domain alone, such as example.com'
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["secret", "secret@", "Ann <secret@acme.example>", ["secret"], {"secret": 1}]
+)
+def test_an_address_that_is_none_is_not_shown(value: Any) -> None:
+    rejected = refusal("touchpoints", raw({**TOUCH, "email": value}))
+    assert rejected.message.startswith("email ") and rejected.path == "/email"
+    assert "secret" not in str(rejected)
+
+
+@pytest.mark.parametrize(
+    "name", ["domain", "currency", "type", "source", "occurred_at", "contact_id", "team"]
+)
+def test_an_address_in_any_other_field_is_not_shown_either(name: str) -> None:
+    for value in ("secret@acme.example", ["secret@acme.example"], "x" * 70 + " secret@acme.example"):
+        try:
+            decode("touchpoints", raw({**TOUCH, name: value}), CONTEXT)
+        except Rejected as rejected:
+            assert "secret" not in str(rejected)
+        else:
+            assert name == "contact_id"
 
 
 def test_the_prefix_of_a_schema_registry_is_skipped() -> None:
