@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from schemas.context import Context
-from schemas.formats import Format
 from streams import settings as from_settings
 from streams.agents.ingest import IngestTables
 from streams.reference_data import bot_matcher
@@ -36,9 +35,9 @@ def live_service(settings: Settings, journal_partitions: int, timing: Timing) ->
 
 
 def offline_service(
-    settings: Settings, now_ms: int, form: str | Format = "native", as_of: int | None = None
+    settings: Settings, now_ms: int, form: str = "native", as_of: int | None = None
 ) -> Service:
-    """The handlers of ``score``: one source topic per kind, all in one input format.
+    """The handlers of ``score``: one source topic per kind, all in one input format with its configured options.
 
     ``now_ms`` is the wall clock for the ``future_timestamp`` check, ``as_of`` (ms) leaves later facts out.
     """
@@ -50,7 +49,7 @@ def offline_service(
     return build(
         from_settings.core_config(settings),
         ingest_tables(settings),
-        Sources({kind: (kind, form) for kind in SOURCES}, context),
+        Sources({kind: (kind, from_settings.file_format(settings, kind, form)) for kind in SOURCES}, context),
         OFFLINE,
         journal_partitions=1,
         generation=settings.state.generation,

@@ -157,6 +157,16 @@ def sources(settings: Settings) -> dict[str, tuple[str, str | Format]]:
     return found
 
 
+def file_format(settings: Settings, kind: str, name: str) -> str | Format:
+    """Input format ``name`` for files of a topic kind, with the options of the first source topic that has it.
+
+    Topics of that kind come first, then those of any other; without one the format is as shipped.
+    """
+    kinds = sorted(KINDS, key=lambda each: each != kind)
+    topics = (source for each in kinds for source in getattr(settings.topics, each))
+    return next((source.form() for source in topics if source.format == name), name)
+
+
 def context(settings: Settings) -> Callable[[int], Context]:
     """Wall clock (ms) -> what events are checked against."""
     stages: Mapping[str, frozenset[str]] = MappingProxyType(

@@ -26,6 +26,7 @@ from streams.settings import (
     context,
     core_config,
     engine_settings,
+    file_format,
     load_settings,
     sources,
     warnings,
@@ -422,6 +423,24 @@ def test_the_options_of_a_source_topic_reach_its_format(tmp_path: Path) -> None:
 def test_every_format_is_one_that_a_topic_can_have_with_the_options_that_belong_to_it() -> None:
     assert {option for _, known in OPTIONS.values() for option in known} == set(FORMAT_OPTIONS)
     assert OPTIONS.keys() <= FORMATS.keys()
+
+
+def test_files_are_read_with_the_options_that_a_topic_of_their_format_has(tmp_path: Path) -> None:
+    topics = {
+        "leads": [{"name": "l", "format": "pipedrive", "id_prefix": "l-"}],
+        "deals": [{"name": "d", "format": "pipedrive", "id_prefix": "d-"}, {"name": "n"}],
+    }
+    settings = load_settings(written(tmp_path, {"topics": topics}))
+    meta = {"version": "2.0", "id": "w", "entity": "deal", "entity_id": "11", "action": "delete"}
+    raw = json.dumps({"meta": {**meta, "timestamp": "2026-03-01T10:00:00Z"}}).encode()
+    now = context(settings)(1_800_000_000_000)
+    for kind, deal in (("leads", "l-11"), ("deals", "d-11"), ("touchpoints", "l-11")):
+        ((_, event),) = decoder_of(file_format(settings, kind, "pipedrive"))(kind, raw, (), now)
+        assert event["deal_id"] == deal
+    assert (file_format(settings, "deals", "native"), file_format(settings, "deals", "hubspot")) == (
+        "native",
+        "hubspot",
+    )
 
 
 def test_the_schema_for_editors_knows_field_maps() -> None:
