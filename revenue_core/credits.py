@@ -52,6 +52,16 @@ class Draft(NamedTuple):
     rules: Path
     driven: Path
 
+    @property
+    def deal_id(self) -> object:
+        """Of the deal it is of; empty for a lead's."""
+        return self.head[_CONVERSION_COLUMNS.index("deal_id")]
+
+    @property
+    def lead_id(self) -> object:
+        """Of the lead it is of; empty for a deal's."""
+        return self.head[_CONVERSION_COLUMNS.index("lead_id")]
+
 
 def draft_credits(
     journey: Journey,

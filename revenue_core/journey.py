@@ -108,6 +108,9 @@ class State:
     """Instead of ``before``, after reading the account back in between: the facts those answers were given on."""
     known: Known | None = None
     """Kept until a lead or deal fact comes or a timer fires."""
+    again: set[str] = field(default_factory=set)
+    """Deals (``deal:<id>``), leads (``lead:<id>``) and movements (``recurring:<identity>``) whose rows are to be sent
+    again when the account is settled, also where they have not changed: another account has withdrawn them."""
 
     @property
     def stale(self) -> bool:
@@ -136,7 +139,7 @@ class Changes(NamedTuple):
 
     credits: list[tuple[str, Row, bool]]
     """(credit_id, row, True when it is gone)."""
-    probabilities: Mapping[str, Row]
+    probabilities: dict[str, Row]
     closed: Mapping[str, Row]
     """Last rows of subjects that are no longer open."""
     alerts: list[tuple[Row, str]]
@@ -174,10 +177,10 @@ def apply(
         if quick:
             state.unsent = True
         else:
-            _remember(state, config)
+            remember(state, config)
         account.add_touch(identity, message)
         return Change.CHANGED
-    _remember(state, config)
+    remember(state, config)
     account.add_fact(kind, identity, message)
     return Change.CHANGED
 
@@ -201,6 +204,9 @@ def settle(state: State, horizon: int, config: CoreConfig) -> Changes:
         after = state.answers = evaluate(state, horizon, config)
         state.before = state.earlier = None
         changes = compare(before, after, config, earlier, unsent=state.unsent)
+        if state.again:
+            _repeat(changes, after, state.again, config)
+            state.again = set()
         exists = after.snapshot is not None
     state.horizon, state.unsent = horizon, False
     now_counted = state.checkpoint.counted = state.checkpoint.temperature.name if exists else ""
@@ -284,6 +290,28 @@ def compare(
     )
 
 
+def _repeat(changes: Changes, after: Answers, subjects: set[str], config: CoreConfig) -> None:
+    """Add the rows of these subjects that have not changed."""
+    known = {key for key, _, _ in changes.credits}
+    drafts = {
+        key: draft
+        for key, draft in after.credits.items()
+        if not subjects.isdisjoint((key, f"deal:{draft.deal_id}", f"lead:{draft.lead_id}"))
+    }
+    changes.credits.extend(
+        (key, row, False) for key, row in rows_of(drafts, config).items() if key not in known
+    )
+    changes.credits.sort(key=lambda change: _credit_order(change[1]))
+    changes.probabilities.update({key: row for key, row in after.probabilities.items() if key in subjects})
+    raised = {row["alert_id"] for row, _ in changes.alerts}
+    changes.alerts.extend(
+        (row, "raised")
+        for key, row in after.alerts.items()
+        if key not in raised and f"deal:{row['deal_id']}" in subjects
+    )
+    changes.alerts.sort(key=lambda change: (change[0]["at_ms"], change[0]["alert_id"]))
+
+
 def _others(drafts: Mapping[str, Draft], known: Mapping[str, Draft]) -> Mapping[str, Draft]:
     """Drafts that differ from what is known."""
     return {key: draft for key, draft in drafts.items() if known.get(key) != draft}
@@ -293,7 +321,12 @@ def _credit_order(row: Row) -> tuple[int, str, int, str]:
     return row["conversion_at_ms"], row["conversion_id"], row["touch_at_ms"], row["touch_id"]
 
 
-def _remember(state: State, config: CoreConfig) -> None:
+def replace_facts(state: State, account: Account) -> None:
+    """Go on with another set of facts, of which some have left; what was answered before has been remembered."""
+    state.account, state.answers, state.known = account, None, None
+
+
+def remember(state: State, config: CoreConfig) -> None:
     """Keep the answers given so far, before the facts change."""
     if not (state.stale or state.silent):
         counted = state.checkpoint.counted
@@ -360,7 +393,7 @@ def _after_last_touches(state: State, config: CoreConfig, horizon_before: int) -
     as_of = max(state.account.latest, state.checkpoint.alerted_at)
     rows = probabilities(state, config, as_of)
     snapshot = _snapshot(state.account, state.known, state.checkpoint.temperature)
-    return Changes([], rows, {}, [], snapshot, None, {}, horizon_before)
+    return Changes([], dict(rows), {}, [], snapshot, None, {}, horizon_before)
 
 
 def _know(journey: Journey, now: int, config: CoreConfig) -> Known:

@@ -108,6 +108,10 @@ TOPICS: Mapping[str, Topic] = MappingProxyType({
         _log("journal", "root of the native key", "everything that can change an account, in one log"),
         # one partition: identity needs one total order, and carries links and watermarks, not traffic
         _log("control", "source partition or identifier", "identity links and source watermarks", 1),
+        Topic(
+            "identity", "internal", "identifier, node or mark, with its kind before it",
+            "what has been decided about identities; every worker keeps a copy", "compact", partitions=1,
+        ),
         # not compacted: journal partitions share a row's key, and the last of them is not all of them
         _log("partials", "metric row", "partial sums of a journal partition, absolute"),
         Topic(

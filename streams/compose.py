@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from schemas.context import Context
+from schemas.domains import free_with
 from streams import settings as from_settings
 from streams.agents.ingest import IngestTables
+from streams.identity import Store
 from streams.reference_data import bot_matcher
 from streams.service import OFFLINE, Service, Sources, Timing, build
 from streams.settings import Settings
@@ -16,12 +18,19 @@ from streams.topology import SOURCES
 
 def ingest_tables(settings: Settings) -> IngestTables:
     """What ingest looks things up in."""
-    key = settings.identity.hash_key.get_secret_value().encode()
-    return IngestTables(from_settings.attribution_tables(settings), bot_matcher(), key)
+    identity = settings.identity
+    return IngestTables(
+        from_settings.attribution_tables(settings),
+        bot_matcher(),
+        identity.hash_key.get_secret_value().encode(),
+        free_with(identity.free_domains, identity.company_domains),
+    )
 
 
-def live_service(settings: Settings, journal_partitions: int, timing: Timing) -> Service:
-    """The handlers of a worker; lateness comes from the settings."""
+def live_service(
+    settings: Settings, journal_partitions: int, timing: Timing, store: Store | None = None
+) -> Service:
+    """The handlers of a worker; lateness comes from the settings. ``store`` keeps its copy of the identity table."""
     config = from_settings.core_config(settings)
     too_late_ms = config.attribution.longest_lookback_ms + milliseconds(settings.state.max_lateness)
     return build(
@@ -31,6 +40,8 @@ def live_service(settings: Settings, journal_partitions: int, timing: Timing) ->
         replace(timing, too_late_ms=too_late_ms),
         journal_partitions=journal_partitions,
         generation=settings.state.generation,
+        graph=from_settings.graph_config(settings),
+        store=store,
     )
 
 
@@ -53,5 +64,6 @@ def offline_service(
         OFFLINE,
         journal_partitions=1,
         generation=settings.state.generation,
+        graph=from_settings.graph_config(settings),
         as_of=as_of,
     )

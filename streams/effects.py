@@ -1,9 +1,10 @@
 """The contract between handlers and the two executors: a run of records in, effects out.
 
 A handler is pure: it sees a run and a read-only view of its table, and returns what should happen. The
-executors (``streams.engine`` on Kafka, ``streams.memory`` in one process) carry the effects out in this order,
-for each partition: outputs acknowledged, then state records acknowledged, then the input offset becomes
-committable. Within one ``Effects`` the state records keep the order in which the handler listed them.
+executors (``streams.engine`` on Kafka, ``streams.memory`` in one process) carry the effects out in this order, for
+each partition: outputs acknowledged, then those that come ``after`` them, then state records acknowledged, then the
+input offset becomes committable. Within one ``Effects`` the state records keep the order in which the handler listed
+them.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ class Effects:
     """(key, value) records of the handler's table in this partition; None deletes."""
     origins: list[int] = field(default_factory=list)
     """Timestamps (ms) of the source records whose answers are among the outputs; for the latency metric."""
+    after: list[Output] = field(default_factory=list)
+    """Outputs that must not come before the others: written once those are acknowledged."""
     held: bool = False
     """The run's offset is not committable by itself: the handler still owes something for it, and pays with the next
     effects of the same partition that are not held, from a run or from ``interval``. A crash in between repeats it.

@@ -61,7 +61,7 @@ def answer(
 
 def _read(service: Service, lines: Iterable[Line], subject: Subject) -> _Reading:
     log, reading = MemoryLog(), _Reading()
-    executor = MemoryExecutor(service.agents, log, lambda: service.ingest.latest)
+    executor = MemoryExecutor(service.agents, log, lambda: service.ingest.latest, followers=service.followers)
     for line in lines:
         reading.lines += 1
         if line.rejected is not None or line.kind is None:

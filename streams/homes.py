@@ -69,9 +69,9 @@ class Place(NamedTuple):
     """Control offset of the newest of these that was not known where the fact came from; UNSURE when none."""
 
 
-def dump(home: Home) -> str:
+def dump(home: Home | Sequence[Any]) -> str:
     """Text that stands for a home in storage: equal homes have equal text."""
-    return orjson.dumps(home).decode()
+    return orjson.dumps(tuple(home)).decode()
 
 
 @lru_cache(maxsize=1 << 14)
@@ -151,6 +151,11 @@ class Knowledge:
                 yield [kind, subject, decision, what]
         for subject in sorted(self.watched):
             yield [WATCH, subject, UNSURE, None]
+
+    def latest(self) -> int:
+        """Control offset of the newest decision; UNSURE when there is none."""
+        decided = (self.routes, self.redirects, self.erasures)
+        return max((entry[0] for table in decided for entry in table.values()), default=UNSURE)
 
     def place(self, home: Home, instant: int, root: str, *, erasable: bool) -> Place:
         """Where a fact that has been put under ``root`` belongs. ``erasable``: it is a touch or a lead fact."""

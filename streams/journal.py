@@ -4,9 +4,13 @@ Values are small JSON objects with one-letter names (an internal format; ``headw
 ``k`` says which kind:
 
 ``t`` a touch, ``f`` a lead or deal fact
-    ``a`` instant (ms), ``s`` source, ``e`` event id, ``d`` content digest, ``i`` identifiers, ``o`` timestamp of
-    the source record (ms); a touch has its columns in ``t``, a fact its topic kind in ``n``, type in ``y`` and
-    normalised fields in ``b``.
+    ``a`` instant (ms), ``s`` source, ``e`` event id, ``d`` content digest, ``h`` home (``streams.homes``), ``o``
+    timestamp of the source record (ms), ``g`` 1 when another account has passed it on; a touch has its columns in
+    ``t``, a fact its topic kind in ``n``, type in ``y`` and normalised fields in ``b``.
+``r`` decisions about identity that concern an account: ``d`` lists them as ``Knowledge.learn`` takes them.
+``x`` a transfer of messages from one account to another: ``m`` lists them, ``e`` is how often rows about them have
+    moved, ``n`` is 1 when more is to come, ``d`` the decision that caused it, ``w`` what is watched.
+``h`` an account goes on handing over what has left it: ``n`` numbers the steps.
 ``w`` a tick: ``w`` is the watermark (ms).
 ``s`` a step of time that a partition takes towards a tick: ``n`` numbers the steps, ``w`` is the watermark aimed at,
     ``d`` and ``r`` are the due instant and the key of the last account that fires; without ``r`` it is the last step.
@@ -15,13 +19,14 @@ Values are small JSON objects with one-letter names (an internal format; ``headw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from revenue_core.account import FactBody, Group
 from revenue_core.facts import Touch
+from streams.homes import Home, dump
 
 DIGEST_DIGITS = 16
 """How many hex digits of the content digest travel: enough to break ties, never used to tell facts apart."""
@@ -38,6 +43,34 @@ class FactRecord(NamedTuple):
     """A ``Group[Touch]`` for touchpoints, else a ``Group[FactBody]``."""
     origin: int
     """Timestamp of the source record (ms)."""
+    forwarded: bool = False
+    """Whether another account has passed it on."""
+
+
+class Decisions(NamedTuple):
+    """What an account has to know about identities."""
+
+    entries: list[list[Any]]
+    """As ``Knowledge.learn`` takes them."""
+
+
+class Transfer(NamedTuple):
+    """Messages that another account has handed over."""
+
+    messages: list[FactRecord]
+    moves: int
+    """How often what was said about them has come from another account."""
+    more: bool
+    """Whether more of the same hand-over is to come."""
+    decision: int
+    """Control offset of the decision that caused it."""
+    watched: list[str]
+
+
+class HandOver(NamedTuple):
+    """Go on handing over."""
+
+    number: int
 
 
 class Tick(NamedTuple):
@@ -61,28 +94,58 @@ class Settle(NamedTuple):
     as_of: int
 
 
-JournalRecord = FactRecord | Tick | Step | Settle
+JournalRecord = FactRecord | Decisions | Transfer | HandOver | Tick | Step | Settle
 
 
-def encode_touch(
-    touch: Touch, source: str, event_id: str, digest: str, origin: int, identifiers: dict[str, str]
-) -> bytes:
+def encode_touch(touch: Touch, source: str, event_id: str, digest: str, origin: int, home: Home) -> bytes:
     """Journal value of a touch; its ``touch_id`` is derived again on reading."""
     return orjson.dumps({
         "k": "t", "a": touch.at, "s": source, "e": event_id, "d": digest[:DIGEST_DIGITS], "o": origin,
-        "i": identifiers, "t": touch[2:],
+        "h": tuple(home), "t": touch[2:],
     })  # fmt: skip
 
 
-def encode_fact(
-    kind: str, event: Mapping[str, Any], digest: str, origin: int, identifiers: dict[str, str]
-) -> bytes:
-    """Journal value of a lead or deal fact from its normalised event."""
+def encode_fact(kind: str, event: Mapping[str, Any], digest: str, origin: int, home: Home | None) -> bytes:
+    """Journal value of a lead or deal fact from its normalised event; costs have no home."""
     fields = {name: value for name, value in event.items() if name not in ENVELOPE}
     return orjson.dumps({
         "k": "f", "n": kind, "a": event["occurred_at"], "s": event["source"], "e": event["event_id"],
-        "d": digest[:DIGEST_DIGITS], "o": origin, "i": identifiers, "y": event["type"], "b": fields,
+        "d": digest[:DIGEST_DIGITS], "o": origin, "h": tuple(home) if home else None, "y": event["type"], "b": fields,
     })  # fmt: skip
+
+
+def encode_message(fact: FactRecord) -> bytes:
+    """Journal value of a message that an account passes on, or refuses."""
+    source, event_id = fact.identity.split(":", 1)
+    message = fact.message
+    raw = {
+        "k": "t", "a": message.at, "s": source, "e": event_id, "d": message.digest, "o": fact.origin,
+        "h": orjson.Fragment(message.home or "null"), "g": 1, "l": message.last_at,
+    }  # fmt: skip
+    if fact.kind == "touchpoints":
+        raw["t"] = message.body[2:]
+    else:
+        raw |= {"k": "f", "n": fact.kind, "y": message.body.type, "b": message.body.fields}
+    return orjson.dumps(raw)
+
+
+def encode_decisions(entries: Sequence[Sequence[Any]]) -> bytes:
+    """Journal value of decisions about identity."""
+    return orjson.dumps({"k": "r", "d": entries})
+
+
+def encode_transfer(transfer: Transfer) -> bytes:
+    """Journal value of a transfer."""
+    messages = [orjson.Fragment(encode_message(fact)) for fact in transfer.messages]
+    return orjson.dumps({
+        "k": "x", "m": messages, "e": transfer.moves, "n": int(transfer.more), "d": transfer.decision,
+        "w": transfer.watched,
+    })  # fmt: skip
+
+
+def encode_hand_over(number: int) -> bytes:
+    """Journal value of a step of a hand-over."""
+    return orjson.dumps({"k": "h", "n": number})
 
 
 ENVELOPE = frozenset({"event_id", "source", "occurred_at", "type", "email"})
@@ -117,25 +180,46 @@ def decode(value: bytes) -> JournalRecord:
     try:
         raw = orjson.loads(value)
         kind = raw["k"]
-        if kind == "t":
-            identity, at, origin = f"{raw['s']}:{raw['e']}", raw["a"] + 0, raw["o"] + 0
-            touch = Touch(at, identity, *raw["t"])
-            return FactRecord("touchpoints", identity, Group(at, raw["d"], at, touch), origin)
-        if kind == "f":
-            identity, at, origin = f"{raw['s']}:{raw['e']}", raw["a"] + 0, raw["o"] + 0
-            body = FactBody(raw["y"], raw["b"])
-            return FactRecord(raw["n"], identity, Group(at, raw["d"], at, body), origin)
-        if kind == "w":
-            return Tick(int(raw["w"]))
-        if kind == "s":
-            return Step(int(raw["n"]), int(raw["w"]), int(raw["d"]), raw["r"])
-        if kind == "z":
-            return Settle(int(raw["w"]))
+        read = READERS.get(kind)
+        if read is not None:
+            return read(raw)
     except (LookupError, TypeError, ValueError) as error:
         raise Unreadable(f"not a record of the journal ({type(error).__name__}: {error})") from error
     if not isinstance(kind, str):
         raise Unreadable(f"not a record of the journal (its kind is {kind!r})")
     raise WrittenByNewer(f"unknown journal record kind {kind!r}: run the version that wrote it")
+
+
+def _fact(raw: dict[str, Any]) -> FactRecord:
+    identity, at, origin = f"{raw['s']}:{raw['e']}", raw["a"] + 0, raw["o"] + 0
+    home = raw.get("h")
+    text = "" if home is None else dump(home)
+    last_at = raw.get("l", at) + 0
+    forwarded = "g" in raw
+    if raw["k"] == "t":
+        touch = Touch(at, identity, *raw["t"])
+        return FactRecord(
+            "touchpoints", identity, Group(at, raw["d"], last_at, touch, text), origin, forwarded
+        )
+    body = FactBody(raw["y"], raw["b"])
+    return FactRecord(raw["n"], identity, Group(at, raw["d"], last_at, body, text), origin, forwarded)
+
+
+def _transfer(raw: dict[str, Any]) -> Transfer:
+    messages = [_fact(each) for each in raw["m"]]
+    return Transfer(messages, int(raw["e"]), bool(raw["n"]), int(raw["d"]), list(raw["w"]))
+
+
+READERS: Mapping[str, Callable[[dict[str, Any]], JournalRecord]] = {
+    "t": _fact,
+    "f": _fact,
+    "r": lambda raw: Decisions([list(entry) for entry in raw["d"]]),
+    "x": _transfer,
+    "h": lambda raw: HandOver(int(raw["n"])),
+    "w": lambda raw: Tick(int(raw["w"])),
+    "s": lambda raw: Step(int(raw["n"]), int(raw["w"]), int(raw["d"]), raw["r"]),
+    "z": lambda raw: Settle(int(raw["w"])),
+}
 
 
 def account_key(key: bytes | None) -> bytes:

@@ -41,8 +41,11 @@ class Handing:
     decision: int = homes.UNSURE
     """that had left by decisions up to this one have been handed over."""
 
-
-UNTOUCHED = Handing()
+    def __bool__(self) -> bool:
+        """Whether the account has ever begun to hand over."""
+        return bool(
+            self.pending or self.number or self.count or self.position or self.decision > homes.UNSURE
+        )
 
 
 class Packed:
@@ -215,18 +218,18 @@ class Packed:
 
     def has_moved(self) -> bool:
         """Whether anything about identity has ever concerned the account."""
-        return bool(
-            self.knowledge.epoch or self.knowledge.count or self.touches.epoch or self.leftovers
-            or self.handing != UNTOUCHED
-        )  # fmt: skip
+        return bool(self.knowledge.epoch or self.knowledge.count or self.touches.epoch or self.handing)
 
     def _logs(self) -> tuple[ChunkLog, ...]:
         return self.touches, self.facts, self.contacts, self.knowledge
 
     def replaced(self) -> list[tuple[str, int, int]]:
         """(kind, epoch, number) of records that the next header no longer counts on."""
-        found = [(log.kind.decode(), *each) for log in self._logs() for each in log.obsolete]
-        return [*self.leftovers, *found]
+        found = list(self.leftovers)
+        for log in self._logs():
+            for epoch, records in log.obsolete:
+                found.append((log.kind.decode(), epoch, records))
+        return found
 
     def writes(self) -> list[tuple[bytes, bytes | None]]:
         """What has to be written before the header, each once: chunks, and deletions of what is left over."""

@@ -57,8 +57,8 @@ class Summary:
     duplicates: int = 0
     bots: int = 0
     after_as_of: int = 0
-    no_account: int = 0
-    """Facts about deals and leads that say nothing of their account."""
+    erased: int = 0
+    """Touches and lead facts of people who had been erased when they came."""
     dead_letters: int = 0
     quarantined: int = 0
     """Accounts without answers since their facts made the computation fail."""
@@ -78,7 +78,7 @@ class Scorer:
     def __init__(self, service: Service, out: Path, *, final: bool = False) -> None:
         self.service, self.final = service, final
         self.log = MemoryLog()
-        self.executor = MemoryExecutor(service.agents, self.log, self._watermark)
+        self.executor = MemoryExecutor(service.agents, self.log, self._watermark, followers=service.followers)
         out.mkdir(parents=True, exist_ok=True)
         self.files: dict[str, BinaryIO] = {
             topic: (out / f"{topic}.ndjson").open("wb") for topic in (*ANSWERS, DEAD_LETTERS)
@@ -172,7 +172,7 @@ class Scorer:
         self.summary.duplicates = totals["duplicate"]
         self.summary.bots = totals["bot"]
         self.summary.after_as_of = totals["after_as_of"]
-        self.summary.no_account = totals["no_account"]
+        self.summary.erased = totals["erased"]
         slices = self.service.journey.slices.values()
         self.summary.quarantined = sum(len(part.quarantined) for part in slices)
 

@@ -20,7 +20,7 @@ from schemas.errors import Rejected
 from schemas.formats import Decoder, decoder_of
 from streams.clock import now_ms
 from streams.files import STDIN, Line, dead_letter, dump, kind_of, read_lines
-from streams.keys import message_key, names_no_account
+from streams.keys import message_key
 from streams.settings import Settings, sources
 from streams.topics import BrokerUnreachable
 
@@ -55,8 +55,6 @@ class Outgoing(NamedTuple):
     topic: str = ""
     key: bytes | None = None
     rejected: Rejected | None = None
-    no_account: int = 0
-    """Facts about deals and leads in it that say nothing of their account."""
 
 
 @dataclass(slots=True)
@@ -67,8 +65,6 @@ class Report:
     sent: int = 0
     skipped: int = 0
     """Acknowledged in an earlier run."""
-    no_account: int = 0
-    """Facts about deals and leads, sent, that say nothing of their account."""
     refused: Counter[str] = field(default_factory=Counter)
     """Code -> lines."""
 
@@ -100,8 +96,7 @@ def outgoing(
             yield Outgoing(line, rejected=rejected)
             continue
         key = message_key(events[0][1]) if events else ""
-        apart = sum(names_no_account(kind, event) for kind, event in events)
-        yield Outgoing(line, goal.topic, key.encode() or None, no_account=apart)
+        yield Outgoing(line, goal.topic, key.encode() or None)
 
 
 def default_kind(file: str, given: str | None, goals: Mapping[str, Target]) -> str | None:
@@ -205,7 +200,6 @@ class Sender:
             sending = self.producer.send(item.topic, item.line.message, item.key)
             future = await self._answer(item, sending)
             self.report.sent += 1
-            self.report.no_account += item.no_account
         self._open.append((item, future))
         while self._open and (len(self._open) >= IN_FLIGHT or self._first_is_answered()):
             await self._settle()
@@ -307,7 +301,7 @@ def report_row(report: Report, dead_letters: Path, seconds: float) -> dict[str, 
     refused = sum(report.refused.values())
     return {
         "lines": report.lines, "sent": report.sent, "skipped": report.skipped,
-        "no_account": report.no_account, "refused": refused,
+        "refused": refused,
         "codes": dict(sorted(report.refused.items())), "dead_letters": str(dead_letters) if refused else None,
         "seconds": round(seconds, 3),
     }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 from revenue_core.config import CoreConfig
 from revenue_core.funnel import StageCount, stage_row
+from revenue_core.identity.observations import GraphConfig
 from schemas.context import Context
 from schemas.formats import Format, decoder_of
 from streams.agents.coordinator import CoordinatorHandler
@@ -18,7 +19,8 @@ from streams.agents.journey import JourneyHandler
 from streams.agents.rows import RowWriter, version
 from streams.agents.totals import TotalsHandler
 from streams.effects import Record
-from streams.topology import CONTROL, JOURNAL, PARTIALS, Agent
+from streams.identity import Replica, Store
+from streams.topology import CONTROL, IDENTITY, JOURNAL, PARTIALS, Agent, Follower
 
 REPORT_MS = 250
 """Between two reports of a source partition, where time is told by ticks."""
@@ -61,6 +63,7 @@ class Service:
     totals: TotalsHandler
     rows: RowWriter
     agents: Sequence[Agent]
+    followers: Sequence[Follower] = ()
 
     def counters(self) -> list[Counter[tuple[str, ...]]]:
         """What the handlers have counted since somebody last cleared it."""
@@ -76,15 +79,24 @@ def build(
     journal_partitions: int,
     generation: int = 0,
     as_of: int | None = None,
+    graph: GraphConfig | None = None,
+    store: Store | None = None,
 ) -> Service:
-    """Make the handlers. ``as_of`` (ms) leaves later facts out."""
+    """Make the handlers.
+
+    ``as_of`` (ms) leaves later facts out; ``graph`` says by which limits identifiers are linked; ``store`` keeps
+    this process's copy of the identity table (None: a dictionary).
+    """
     decoders = {
         name: decode_with(kind, form, sources.contexts) for name, (kind, form) in sources.topics.items()
     }
     rows = RowWriter(generation=generation, late_after_ms=timing.late_after_ms)
     hold_ms = REPORT_MS if timing.tick_ms else 0
-    ingest = IngestHandler(decoders, tables, as_of, hold_ms=hold_ms)
-    coordinator = CoordinatorHandler(journal_partitions, tick_ms=timing.tick_ms, idle_ms=timing.idle_ms)
+    replica = Replica(store)
+    ingest = IngestHandler(decoders, tables, as_of, hold_ms=hold_ms, replica=replica)
+    coordinator = CoordinatorHandler(
+        journal_partitions, tick_ms=timing.tick_ms, idle_ms=timing.idle_ms, graph=graph
+    )
     journey = JourneyHandler(
         config,
         rows,
@@ -101,7 +113,8 @@ def build(
         Agent("journey", (JOURNAL,), journey, table="journey"),
         Agent("totals", (PARTIALS,), totals, table="totals"),
     )
-    return Service(ingest, coordinator, journey, totals, rows, agents)
+    followers = (Follower("identity", IDENTITY, replica.apply, readers=("ingest",)),)
+    return Service(ingest, coordinator, journey, totals, rows, agents, followers)
 
 
 def decode_with(kind: str, form: str | Format, contexts: Callable[[int], Context]) -> Decode:

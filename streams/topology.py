@@ -1,12 +1,14 @@
 """Which handler reads and writes what; the same for every executor.
 
 touchpoints leads deals -> [ingest] -> journal -> [journey] -> outputs
-                              |           ^          '-> partials -> [totals] -> funnel-metrics
-                              '-> control -> [coordinator] (ticks)
+                           |      ^       ^ ^________| |  '-> partials -> [totals] -> funnel-metrics
+                           |   identity   |            |
+                           '-> control -> [coordinator]'
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from streams.effects import Handler
@@ -14,6 +16,7 @@ from streams.effects import Handler
 JOURNAL = "journal"
 CONTROL = "control"
 PARTIALS = "partials"
+IDENTITY = "identity"
 DEAD_LETTERS = "dead-letters"
 CREDITS = "attribution-credits"
 PROBABILITIES = "pipeline-probabilities"
@@ -38,3 +41,15 @@ class Agent:
     table: str | None = None
     interval_s: float | None = None
     """How often the handler's ``interval`` wants to be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A topic that every process reads whole and keeps up with: a table that is looked things up in."""
+
+    name: str
+    topic: str
+    take: Callable[[Iterable[tuple[bytes | None, bytes | None]]], None]
+    """Takes (key, value) of records in order, again those it has already when reading starts over."""
+    readers: tuple[str, ...] = ()
+    """Agents that have to wait until what is there has been read."""

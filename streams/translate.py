@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from revenue_core.channels import ChannelTables, Evidence, classify
@@ -44,17 +44,21 @@ def identifiers(event: Mapping[str, Any], hash_key: bytes) -> dict[str, str]:
     return found
 
 
-def native_key(kind: str, ids: Mapping[str, str]) -> str:
-    """The journal key of an event: its account, else (for deal facts) the deal, else whoever it names first.
+def keys(kind: str, ids: Mapping[str, str], is_free: Callable[[str], bool]) -> tuple[tuple[str, ...], str]:
+    """The identifiers of an event as keys, the native one first, and the domain of a company's e-mail address.
 
-    Prefixes: ``A:`` account, ``d:`` deal, ``c:`` contact, ``e:`` e-mail hash, ``a:`` visitor, ``w:`` website
-    domain, ``l:`` lead.
+    The native key is whom the event is about: its deal (facts of the topic kind ``deals``), else whoever it names
+    first. Prefixes: ``A:`` account, ``d:`` deal, ``c:`` contact, ``e:`` e-mail hash, ``a:`` visitor, ``w:`` website
+    domain, ``l:`` lead. A free-mail domain names nobody (R38), unless there is nothing else.
     """
-    for prefix, name in DEAL_KEYS if kind == "deals" else KEYS:
-        value = ids.get(name)
-        if value:
-            return prefix + value
-    raise ValueError("an event without identifiers has no key")
+    found = [prefix + ids[name] for prefix, name in (DEAL_KEYS if kind == "deals" else KEYS) if name in ids]
+    if not found:
+        raise ValueError("an event without identifiers has no key")
+    domain = ids.get("domain")
+    if domain is not None and len(found) > 1 and is_free(domain):
+        found.remove(f"w:{domain}")
+    email_domain = ids.get("email_domain", "")
+    return tuple(found), "" if email_domain and is_free(email_domain) else email_domain
 
 
 ACCOUNT, DEAL = ("A:", "account_id"), ("d:", "deal_id")
@@ -66,30 +70,28 @@ PEOPLE = (
     ("l:", "lead_id"),
 )
 KEYS = (ACCOUNT, *PEOPLE, DEAL)
-DEAL_KEYS = (ACCOUNT, DEAL, *PEOPLE)
+DEAL_KEYS = (DEAL, ACCOUNT, *PEOPLE)
+HELD = "h:"
 
 
 def account_id(key: str) -> str:
     """The outward account id of a journal key (R43)."""
-    prefix, value = key[:2], key[2:]
-    match prefix:
-        case "A:":
-            return value
-        case "d:":
-            return f"deal:{value}"
-        case "w:":
-            return f"domain:{value}"
-        case "a:":
-            return f"visitor:{opaque(key)}"
-        case "l:":
-            return f"lead:{value}"
-        case _:
-            return f"person:{opaque(key)}"
+    kind, value = key[:2], key[2:]
+    if kind == "A:":
+        return value
+    if kind == HELD:
+        return f"held:{value[2:]}"
+    if kind in READABLE:
+        return f"{READABLE[kind]}:{value}"
+    return f"{'visitor' if kind == 'a:' else 'person'}:{opaque(key)}"
+
+
+READABLE = {"d:": "deal", "w:": "domain", "l:": "lead"}
 
 
 def gives_outputs(key: str) -> bool:
-    """False for visitors nobody has claimed and leads without any account (R37)."""
-    return key[:2] not in {"a:", "l:"}
+    """False for visitors nobody has claimed, leads without any account and what an ambiguous domain holds (R37)."""
+    return key[:2] not in {"a:", "l:", HELD}
 
 
 def opaque(key: str) -> str:

@@ -10,20 +10,21 @@ from streams import instrument
 from streams import settings as from_settings
 from streams.clock import now_ms
 from streams.compose import live_service
-from streams.engine import AgentSpec, EngineApp, Security, TopicsMissing, build_app, serve
+from streams.engine import AgentSpec, EngineApp, FollowerSpec, Security, TopicsMissing, build_app, serve
 from streams.engine.fastpath import tune_interpreter
 from streams.kafka_client import client_options
 from streams.metrics import Metrics
+from streams.replica import CompactMap
 from streams.service import Service, Timing
 from streams.settings import Settings
 from streams.topics import list_topics
-from streams.topology import ANSWERS, CONTROL, DEAD_LETTERS, JOURNAL, PARTIALS, Agent
+from streams.topology import ANSWERS, CONTROL, DEAD_LETTERS, IDENTITY, JOURNAL, PARTIALS, Agent
 from streams.web import Face, served
 
 WRITES = {
     "ingest": (JOURNAL, CONTROL, DEAD_LETTERS),
-    "coordinator": (JOURNAL,),
-    "journey": (*ANSWERS, PARTIALS, DEAD_LETTERS),
+    "coordinator": (JOURNAL, IDENTITY),
+    "journey": (*ANSWERS, JOURNAL, CONTROL, PARTIALS, DEAD_LETTERS),
     "totals": (*ANSWERS, DEAD_LETTERS),
 }
 
@@ -53,14 +54,18 @@ def build_worker(settings: Settings, journal_partitions: int) -> Worker:
             replay_window=engine.replay_window,
             catch_up_ms=round(settings.worker.backlog_after_s * 1000),
         ),
+        CompactMap(),
     )
     metrics = Metrics(service.ingest.tables.channels.channels)
     metrics.set("build_info", 1, version())
     metrics.set("ready", 0)
     specs = [_spec(agent, settings) for agent in service.agents]
-    app = build_app(
-        engine, specs, observer=instrument.observer(metrics, service, settings.topic("")), clock=now_ms
-    )
+    followers = [
+        FollowerSpec(each.name, settings.topic(each.topic), each.take, each.readers)
+        for each in service.followers
+    ]
+    observer = instrument.observer(metrics, service, settings.topic(""))
+    app = build_app(engine, specs, observer=observer, clock=now_ms, followers=followers)
     token = settings.web.token.get_secret_value() if settings.web.token else None
 
     def refresh() -> None:

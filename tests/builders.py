@@ -10,6 +10,7 @@ import orjson
 
 from revenue_core.config import CoreConfig
 from schemas.context import Context
+from schemas.domains import is_free
 from streams.agents import coordinator
 from streams.agents.ingest import IngestTables
 from streams.journal import encode_settle
@@ -42,7 +43,7 @@ def config() -> CoreConfig:
 @cache
 def tables() -> IngestTables:
     """The look-up tables that ingest uses, read once."""
-    return IngestTables(channel_tables(), bot_matcher(), b"0123456789abcdef0123456789abcdef")
+    return IngestTables(channel_tables(), bot_matcher(), b"0123456789abcdef0123456789abcdef", is_free)
 
 
 def context(now_ms: int = NOW_MS) -> Context:
@@ -85,7 +86,7 @@ def final_view(
         ahead[0] += ahead[1]
         return made.ingest.latest + ahead[0]
 
-    executor = MemoryExecutor(made.agents, log, clock, run_max=run_max)
+    executor = MemoryExecutor(made.agents, log, clock, run_max=run_max, followers=made.followers)
     for number, (kind, message) in enumerate(events):
         value = message if isinstance(message, bytes) else orjson.dumps(message)
         log.append(kind, None, value, made.ingest.latest)

@@ -39,7 +39,7 @@ def accounts(events: Iterable[builders.Event]) -> dict[str, State]:
     """account_id -> stored state after these events, by the service's own way."""
     made = builders.service()
     log = MemoryLog()
-    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest)
+    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest, followers=made.followers)
     for kind, message in events:
         log.append(kind, None, orjson.dumps(message), made.ingest.latest)
         executor.drain()

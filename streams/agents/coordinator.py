@@ -1,4 +1,5 @@
-"""The coordinator: one watermark out of what every source partition reports, broadcast as ticks.
+"""The coordinator: who belongs to whom (``links``), and one watermark out of what every source partition reports,
+broadcast as ticks.
 
 Control records say how far a source partition has come and whether more of it is waiting; the global watermark is
 the least of them. A partition that has been read to its end and stays silent for ``idle_ms`` of wall clock holds
@@ -14,6 +15,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from revenue_core.facts import DAY_MS
+from revenue_core.identity.observations import GraphConfig
+from streams.agents.links import LINKS, Links, Sighting, read_links
 from streams.effects import Effects, Output, Run, TableView
 from streams.journal import encode_tick
 from streams.topology import CONTROL, JOURNAL
@@ -45,14 +49,16 @@ def report(topic: str, partition: int, watermark: int, now_ms: int, left: int = 
     return Output(CONTROL, source.encode(), orjson.dumps(value))
 
 
-def read_report(value: bytes | None) -> tuple[str, Source] | None:
-    """The source partition that a control record speaks of, and what it says; None for what is no report of ours."""
+def read_control(value: bytes | None) -> tuple[str, Source] | list[Sighting] | None:
+    """What a control record says: how far a source partition is, or links; None for a record that is none of ours."""
     try:
         raw: dict[str, Any] = orjson.loads(value or b"{}")
         if raw.get("k") == "watermark":
             return str(raw["source"]), Source(raw["w"] + 0, raw["now"] + 0, raw["left"] + 0)
+        if raw.get("k") == LINKS:
+            return read_links(raw)
     except (AttributeError, LookupError, TypeError, ValueError):
-        log.warning("a record of the control topic is no report and is passed over: %.80r", value)
+        log.warning("a record of the control topic is none of ours and is passed over: %.80r", value)
     return None
 
 
@@ -60,11 +66,21 @@ class CoordinatorHandler:
     """Handler of the control topic.
 
     ``journal_partitions`` is the number of journal partitions a tick goes to; ``tick_ms`` the least wall clock
-    between two ticks; ``idle_ms`` after how much silence a source partition is left out.
+    between two ticks; ``idle_ms`` after how much silence a source partition is left out. ``graph`` says by which
+    limits identifiers are linked.
     """
 
-    def __init__(self, journal_partitions: int, *, tick_ms: int = 1_000, idle_ms: int = 30_000) -> None:
+    def __init__(
+        self,
+        journal_partitions: int,
+        *,
+        tick_ms: int = 1_000,
+        idle_ms: int = 30_000,
+        graph: GraphConfig | None = None,
+    ) -> None:
         self.journal_partitions, self.tick_ms, self.idle_ms = journal_partitions, tick_ms, idle_ms
+        self.graph_config = graph or GraphConfig(max_links=10, anonymous_ttl_ms=365 * DAY_MS)
+        self.links = Links(self.graph_config)
         self.sources: dict[str, Source] = {}
         self.watermark = 0
         self.last_tick = 0
@@ -77,7 +93,11 @@ class CoordinatorHandler:
         """Read back what the previous owner knew."""
         self.sources.clear()
         self.watermark = 0
+        self.links = Links(self.graph_config)
+        self.links.restore(table)
         for key, value in table.items():
+            if key[:1] == b"\0":
+                continue
             raw = orjson.loads(value)
             if key == WATERMARK_KEY:
                 self.watermark = raw["w"]
@@ -88,9 +108,12 @@ class CoordinatorHandler:
     def revoked(self, partition: int) -> None:
         """Another worker tells the time now."""
         self.sources.clear()
+        self.links = Links(self.graph_config)
 
     def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
-        """Whether a record of the table takes the place of another: watermarks only move on."""
+        """Whether a record of the table takes the place of another: watermarks and decisions only move on."""
+        if key[:1] == b"\0":
+            return bool(orjson.loads(new)[0] >= orjson.loads(old)[0])
         return bool(orjson.loads(new)["w"] >= orjson.loads(old)["w"])
 
     def handle(self, run: Run, table: TableView) -> Effects:
@@ -98,8 +121,11 @@ class CoordinatorHandler:
         effects = Effects()
         changed: set[str] = set()
         for record in run.records:
-            told = read_report(record.value)
+            told = read_control(record.value)
             if told is None:
+                continue
+            if isinstance(told, list):
+                self.links.handle(record.offset, told, effects)
                 continue
             name, said = told
             known = self.sources.get(name, Source(0, 0, 0))

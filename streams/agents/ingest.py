@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from revenue_core.channels import ChannelTables
+from revenue_core.identity.observations import Observation
 from schemas.errors import Rejected
+from schemas.fields import bare_domain
 from schemas.inbound import digest
 from streams import translate
+from streams.agents.links import Sighting, links_record
 from streams.agents.reports import Reports
 from streams.effects import Effects, Headers, Output, Record, Run, StatelessHandler, TableView
 from streams.faults import place_of
-from streams.journal import encode_fact, encode_touch
-from streams.keys import names_no_account
+from streams.identity import Replica
+from streams.journal import DIGEST_DIGITS, encode_fact, encode_touch
 from streams.topology import DEAD_LETTERS, JOURNAL
 
 Decode = Callable[[Record, int], Sequence[tuple[str, Mapping[str, Any]]]]
@@ -29,6 +32,9 @@ TRACE_HEADERS = ("traceparent", "tracestate")
 LONGEST_TRACE = 1_024
 """Bytes; W3C asks for 512 at least. A trace header goes onto every row that follows from a record."""
 SPEND = "spend"
+ERASED = "person_erased"
+DECIDING = frozenset({"account_merged", "account_unmerged", ERASED})
+"""Types that say something about identities whoever they name."""
 KEPT_BYTES = 7 << 19
 """A dead letter keeps so much of a larger value (3.5 MiB), so that with what follows it fits a request of 4 MiB."""
 KEPT_KEY_BYTES = 64 << 10
@@ -46,6 +52,8 @@ class IngestTables:
     channels: ChannelTables
     is_bot: Callable[[str], bool]
     hash_key: bytes
+    is_free: Callable[[str], bool]
+    """Whether a domain is one of free-mail or disposable addresses, which says nothing of a company (R38)."""
 
 
 class Answer(NamedTuple):
@@ -55,9 +63,11 @@ class Answer(NamedTuple):
     """Its instant (ms)."""
     type: str
     outcome: str
-    """``ok``, ``bot`` or ``after_as_of``."""
+    """``ok``, ``bot``, ``erased`` or ``after_as_of``."""
     output: Output | None = None
-    """The journal record, when it is a fact."""
+    """The journal record, when it is a fact that is to be kept."""
+    sighting: Sighting | None = None
+    """What it says of identities, when that is new."""
 
 
 class IngestHandler(StatelessHandler):
@@ -65,7 +75,8 @@ class IngestHandler(StatelessHandler):
 
     ``decoders`` gives each topic its format; ``as_of`` leaves facts after that instant out (``score --as-of``);
     ``hold_ms`` is the least time between two reports of a source partition, and asks for ``interval`` as often.
-    ``counts`` is a Counter of (metric, *labels) that whoever runs the handler may read and clear.
+    ``counts`` is a Counter of (metric, *labels) that whoever runs the handler may read and clear. ``replica`` is its
+    copy of the identity table, which whoever runs the handler keeps up to date.
     """
 
     def __init__(
@@ -75,8 +86,10 @@ class IngestHandler(StatelessHandler):
         as_of: int | None = None,
         *,
         hold_ms: int = 0,
+        replica: Replica | None = None,
     ) -> None:
         self.decoders, self.tables, self.as_of = decoders, tables, as_of
+        self.replica = replica or Replica()
         self.reports = Reports(hold_ms)
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.latest = 0
@@ -98,6 +111,7 @@ class IngestHandler(StatelessHandler):
     def handle(self, run: Run, table: TableView) -> Effects:
         """Journal records and dead letters in the order of the input, then reports when it is time for them."""
         effects = Effects()
+        sightings: list[Sighting] = []
         watermark = 0
         for record in run.records:
             if record.value is None:
@@ -111,12 +125,17 @@ class IngestHandler(StatelessHandler):
             except Exception as error:  # whatever it is, it must not stop the records after it
                 effects.outputs.append(self._dead_letter(run, record, defect(error)))
                 continue
-            for at, event_type, outcome, output in answers:
+            for at, event_type, outcome, output, sighting in answers:
                 self._count(run.topic, event_type, outcome)
+                if sighting is not None:
+                    sightings.append(sighting)
                 if output is not None:
                     effects.outputs.append(output)
                     effects.origins.append(record.timestamp)
+                if outcome == "ok":
                     watermark = max(watermark, at)
+        if sightings:
+            effects.outputs.append(links_record(sightings))
         self.latest = max(self.latest, watermark)
         owed = self.reports.note(run, watermark)
         if owed is None:
@@ -134,24 +153,44 @@ class IngestHandler(StatelessHandler):
             elif kind == "touchpoints" and "user_agent" in event and self.tables.is_bot(event["user_agent"]):
                 yield Answer(at, event_type, "bot")
             else:
-                if names_no_account(kind, event):
-                    self._count(run.topic, event_type, "no_account")
-                yield Answer(at, event_type, "ok", self._journal_record(kind, event, record))
+                yield self._fact(kind, event, record)
 
-    def _journal_record(self, kind: str, event: Mapping[str, Any], record: Record) -> Output:
-        ids = translate.identifiers(event, self.tables.hash_key)
+    def _fact(self, kind: str, event: Mapping[str, Any], record: Record) -> Answer:
+        at, event_type = event["occurred_at"], event["type"]
         source, event_id, content = event["source"], event["event_id"], digest(event)
-        if event["type"] == SPEND:
-            key = f"s:{event['channel']}"
-            value = encode_fact(SPEND, event, content, record.timestamp, ids)
-        elif kind == "touchpoints":
-            key = translate.native_key(kind, ids)
+        if event_type == SPEND:
+            value = encode_fact(SPEND, event, content, record.timestamp, None)
+            return Answer(at, event_type, "ok", _journal(f"s:{event['channel']}", value, record))
+        ids, email_domain = translate.keys(
+            kind, translate.identifiers(event, self.tables.hash_key), self.tables.is_free
+        )
+        replica = self.replica
+        if kind != "deals" and event_type != ERASED and replica.suppressed(ids, at):
+            return Answer(at, event_type, "erased")
+        root, home = replica.place(ids, email_domain, at)
+        observation = Observation(
+            at, source, event_id, content[:DIGEST_DIGITS], kind, event_type, ids, email_domain,
+            self._claims(event), event.get("into_account_id", ""),
+        )  # fmt: skip
+        news = event_type in DECIDING or replica.news(ids, at)
+        if not news and observation.domain_claims:
+            news = replica.claims(ids[0], observation.domain_claims)
+        sighting = Sighting(observation, root) if news else None
+        if event_type == ERASED:
+            return Answer(at, event_type, "ok", None, sighting)
+        if kind == "touchpoints":
             touch = translate.touch(event, self.tables.channels)
-            value = encode_touch(touch, source, event_id, content, record.timestamp, ids)
+            value = encode_touch(touch, source, event_id, content, record.timestamp, home)
         else:
-            key = translate.native_key(kind, ids)
-            value = encode_fact(kind, event, content, record.timestamp, ids)
-        return Output(JOURNAL, key.encode(), value, trace_of(record.headers))
+            value = encode_fact(kind, event, content, record.timestamp, home)
+        return Answer(at, event_type, "ok", _journal(root, value, record), sighting)
+
+    def _claims(self, event: Mapping[str, Any]) -> tuple[str, ...]:
+        """The domains that ``account_updated`` claims, as they are compared."""
+        if event["type"] != "account_updated":
+            return ()
+        named = dict.fromkeys(bare_domain(domain) for domain in event.get("domains", ()))
+        return tuple(domain for domain in named if domain and not self.tables.is_free(domain))
 
     def _dead_letter(self, run: Run, record: Record, rejected: Rejected) -> Output:
         outcome = "future" if rejected.code == "future_timestamp" else "invalid"
@@ -161,6 +200,10 @@ class IngestHandler(StatelessHandler):
 
     def _count(self, topic: str, kind: str, outcome: str) -> None:
         self.counts["events_total", topic, kind, outcome] += 1
+
+
+def _journal(root: str, value: bytes, record: Record) -> Output:
+    return Output(JOURNAL, root.encode(), value, trace_of(record.headers))
 
 
 def defect(error: Exception) -> Rejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -10,18 +11,32 @@ from revenue_core import journey as core
 from revenue_core.account import Account
 from revenue_core.sums import Sums
 from streams import codec, translate
+from streams.agents.moves import Moves, piece_of
 from streams.agents.rows import Moment
 from streams.agents.slice import PARTITION_KEY, Live, Slice, metric_key
 from streams.agents.totals import partial
 from streams.chunks import StateDamaged
-from streams.effects import Effects, Output, Record, Run, TableView
+from streams.effects import Effects, Headers, Output, Record, Run, TableView
 from streams.faults import place_of
-from streams.journal import FactRecord, Settle, Step, Tick, Unreadable, account_key, decode, encode_step
+from streams.journal import (
+    Decisions,
+    FactRecord,
+    HandOver,
+    Settle,
+    Step,
+    Tick,
+    Transfer,
+    Unreadable,
+    account_key,
+    decode,
+    encode_step,
+)
 from streams.topology import JOURNAL, SOURCES
 
 if TYPE_CHECKING:
     from streams.agents.journey import JourneyHandler
 
+OF_ACCOUNTS = (FactRecord, Decisions, Transfer, HandOver)
 TIMERS_PER_STEP = 100
 DAMAGED = "records of its state are missing"
 OTHER = "other"
@@ -36,6 +51,9 @@ class JourneyRun:
         self.handler, self.part, self.run, self.table = handler, part, run, table
         self.config, self.rows = handler.config, handler.rows
         self.effects = Effects()
+        self.moves = Moves(self)
+        self.headers: Headers = ()
+        """Trace headers of the record at hand."""
         self.touched: dict[bytes, Live] = {}
         """Accounts with facts that are not settled yet."""
         self.changed: dict[bytes, Live] = {}
@@ -52,13 +70,20 @@ class JourneyRun:
             return
         try:
             entry = decode(record.value)
-            key = account_key(record.key) if isinstance(entry, FactRecord) else b""
+            key = account_key(record.key) if isinstance(entry, OF_ACCOUNTS) else b""
         except Unreadable as error:
             self.effects.outputs.append(self.rows.unreadable(self.run, record, error))
             return
+        self.headers = record.headers
         if isinstance(entry, FactRecord):
             if entry.kind in SOURCES:  # spend waits for its agent
                 self._fact(key, entry, record)
+        elif isinstance(entry, Decisions):
+            self.moves.learn(key, entry, record)
+        elif isinstance(entry, Transfer):
+            self.moves.receive(key, entry, record)
+        elif isinstance(entry, HandOver):
+            self.moves.hand_over(key, entry, record)
         elif isinstance(entry, Tick):
             self._settle_touched()
             self._tick(entry, record)
@@ -101,22 +126,26 @@ class JourneyRun:
 
     def _fact(self, key: bytes, entry: FactRecord, record: Record) -> None:
         handler = self.handler
-        live = self._load_for(key, record)
+        live = self.load_for(key, record)
         if live is None:
             self.effects.outputs.append(self.rows.quarantined(self.run, record, entry, DAMAGED))
-            self._count(entry, "quarantined")
+            self.count(entry, "quarantined")
             return
         if record.offset <= live.state.applied:
             return
-        if handler.too_late_ms is not None and entry.message.at < self.part.watermark - handler.too_late_ms:
+        here = self.moves.admit(key, live, entry)
+        if here is None:
+            return
+        entry, late_ms = here, None if here.forwarded else handler.too_late_ms
+        if late_ms is not None and entry.message.at < self.part.watermark - late_ms:
             self.effects.outputs.append(self.rows.too_late(self.run, record, entry))
-            self._count(entry, "too_late")
+            self.count(entry, "too_late")
             return
         later = self._answered_later(entry, record)
         if later and key in self.touched:
             # what is answered at once is answered before, as if each fact came in a run of its own
             self._settle(key, self.touched.pop(key), "event", self.part.watermark)
-            live = self._load(key)
+            live = self.load(key)
         self.changed[key] = live
         live.facts.append((record, entry))
         live.state.applied = record.offset
@@ -128,6 +157,48 @@ class JourneyRun:
         except Exception as error:  # whatever it is, it must not stop the account's neighbours
             self._quarantine(key, live, error)
 
+    def take_over(
+        self, key: bytes, live: Live, facts: Sequence[FactRecord], record: Record, cause: str, *, later: bool
+    ) -> None:
+        """Take facts that another account has handed over; ``later``: more of them are to come."""
+        self.mark(key, live, record, cause)
+        for fact in facts:
+            live.facts.append((piece_of(record, fact), fact))
+        if live.state.quarantined:
+            self._refuse(live, "before")
+            return
+        subjects = {subject for fact in facts if fact.kind != "touchpoints" for subject in _subjects(fact)}
+        try:
+            if subjects and not live.state.silent:
+                core.remember(live.state, self.config)
+                live.state.again |= subjects
+            changes = [self._join(live, fact) for fact in facts]
+        except Exception as error:
+            self._quarantine(key, live, error)
+            return
+        if later and not subjects and any(change is not core.Change.NOTHING for change in changes):
+            live.state.settle_at = max(live.state.settle_at or 0, *(fact.message.at for fact in facts))
+            self.part.schedule(key, live.state.settle_at)
+        else:
+            self.touched[key] = live
+
+    def settle_now(self, key: bytes, live: Live) -> None:
+        """Answer what is not answered yet."""
+        self.touched.pop(key, None)
+        state = live.state
+        if not state.quarantined and (
+            live.facts or state.stale or state.unsent or state.settle_at is not None
+        ):
+            self.changed[key] = live
+            self._settle(key, live, "event", self.part.watermark)
+
+    def mark(self, key: bytes, live: Live, record: Record, cause: str) -> None:
+        """A record has been applied to an account, and is the cause of its next rows."""
+        live.state.applied, live.timestamp, live.headers, live.cause = (
+            record.offset, record.timestamp, self.headers, cause,
+        )  # fmt: skip
+        self.changed[key] = live
+
     def _answered_later(self, entry: FactRecord, record: Record) -> bool:
         """Whether a fact is of a backlog that time has not passed yet; a function of the journal alone."""
         handler, at = self.handler, entry.message.at
@@ -138,10 +209,10 @@ class JourneyRun:
     def _apply(self, key: bytes, live: Live, entry: FactRecord, record: Record, *, later: bool) -> None:
         changed = self._join(live, entry)
         if changed is core.Change.NOTHING or changed is core.Change.REPEATED:
-            self._count(entry, "duplicate")
+            self.count(entry, "duplicate")
             return
         if entry.message.at < self.part.watermark:
-            self._count(entry, "late")
+            self.count(entry, "late")
         _caused(live, entry, record)
         if later:
             live.state.settle_at = max(live.state.settle_at or 0, entry.message.at)
@@ -175,20 +246,22 @@ class JourneyRun:
         safe = self._put_back(key, settled, answered=live.answered)
         while facts:
             record, entry = facts[0]
+            together = [fact for each, fact in facts if each.offset == record.offset]
             try:
-                self._join(safe, entry)
-                waiting.append(entry)
+                for fact in together:
+                    self._join(safe, fact)
+                waiting += together
                 if not self._answered_later(entry, record):
                     safe.state.applied = record.offset
                     _caused(safe, entry, record)
                     self._answer(safe, "event", self.part.watermark)
                     settled += waiting
                     waiting.clear()
-            except Exception as failure:  # the one that is to blame
+            except Exception as failure:  # what is to blame
                 error = failure
-                del waiting[-1:]
+                del waiting[-len(together) :]
                 break
-            del facts[0]
+            del facts[: len(together)]
         answered = live.answered or safe.answered
         safe = self._put_back(key, settled, answered=answered)
         for entry in waiting:
@@ -203,7 +276,7 @@ class JourneyRun:
     def _put_back(self, key: bytes, settled: list[FactRecord], *, answered: bool) -> Live:
         """The account as it was answered: as stored, with the facts of this run that have been."""
         self.part.forget(key)
-        safe = self._load(key)
+        safe = self.load(key)
         for entry in settled:
             self._join(safe, entry)
         if answered:
@@ -214,13 +287,13 @@ class JourneyRun:
     def _refuse(self, live: Live, reason: str) -> None:
         for record, entry in live.facts:
             self.effects.outputs.append(self.rows.quarantined(self.run, record, entry, reason))
-            self._count(entry, "quarantined")
+            self.count(entry, "quarantined")
         live.facts.clear()
 
-    def _load_for(self, key: bytes, record: Record) -> Live | None:
+    def load_for(self, key: bytes, record: Record) -> Live | None:
         """An account that a record is for; None when it cannot be read, which sets it aside."""
         try:
-            return self._load(key)
+            return self.load(key)
         except StateDamaged:
             raw = self.table.get(key)
             assert raw is not None  # a record that others stand behind is there
@@ -228,7 +301,8 @@ class JourneyRun:
             self.part.quarantined.add(key)
             return None
 
-    def _load(self, key: bytes) -> Live:
+    def load(self, key: bytes) -> Live:
+        """An account, new if nothing is known of it. Raises StateDamaged."""
         live = self.part.load(key)
         if live is not None:
             return live
@@ -281,7 +355,7 @@ class JourneyRun:
         left: list[bytes] = []
         for key in part.take_due((step.due, root)):
             due = self._due(key)
-            live = self._load_for(key, record) if (due, key) <= (step.due, root or key) else None
+            live = self.load_for(key, record) if (due, key) <= (step.due, root or key) else None
             if live is None or live.state.applied >= record.offset:  # else it has been fired, and stored
                 left.append(key)
                 continue
@@ -306,7 +380,7 @@ class JourneyRun:
             self._score(key, settle, record)
 
     def _score(self, key: bytes, settle: Settle, record: Record) -> None:
-        live = self._load_for(key, record)
+        live = self.load_for(key, record)
         if live is None or live.state.quarantined:
             return
         rows = core.probabilities(live.state, self.config, settle.as_of)
@@ -342,7 +416,8 @@ class JourneyRun:
         self._add_up(changes.sums, live.state.applied)
 
     def _moment(self, live: Live) -> Moment:
-        return Moment(live.state.applied, live.timestamp, live.cause, live.headers)
+        state = live.state
+        return Moment(state.applied, live.timestamp, live.cause, live.headers, state.moves)
 
     def _add_up(self, sums: Sums, offset: int) -> None:
         for named, change in sums.items():
@@ -359,8 +434,21 @@ class JourneyRun:
             return (metric[0], metric[1], OTHER, metric[3])
         return metric
 
-    def _count(self, entry: FactRecord, outcome: str) -> None:
+    def count(self, entry: FactRecord, outcome: str) -> None:
+        """Count what became of a fact."""
         self.handler.counts["events_total", entry.kind, entry.message.body.type, outcome] += 1
+
+
+def _subjects(fact: FactRecord) -> Iterator[str]:
+    """What of a lead or deal fact rows can be about (``revenue_core.journey.State.again``)."""
+    fields = fact.message.body.fields
+    for name in ("deal", "lead"):
+        value = fields.get(f"{name}_id")
+        if value:
+            yield f"{name}:{value}"
+    if fact.message.body.type == "mrr_movement":
+        yield f"recurring:{fact.identity}"
+        yield f"recurring:{fact.identity}@{fact.message.at}"
 
 
 def _caused(live: Live, entry: FactRecord, record: Record) -> None:

@@ -52,6 +52,8 @@ class Moment(NamedTuple):
     cause: str
     headers: Headers
     """Trace headers of the fact."""
+    moves: int = 0
+    """How often what the account says has come from another account."""
 
 
 class RowWriter:
@@ -64,6 +66,10 @@ class RowWriter:
     def __init__(self, *, generation: int = 0, late_after_ms: int | None = 3_600_000) -> None:
         self.generation, self.late_after_ms = generation, late_after_ms
         self.counts: Counter[tuple[str, ...]] = Counter()
+
+    def version(self, moment: Moment) -> int:
+        """Of the rows of a moment."""
+        return version(self.generation, moment.moves, moment.offset)
 
     def changes(self, changes: Changes, moment: Moment, cause: str) -> list[Output]:
         """Every row that changed, in the order of R60."""
@@ -120,7 +126,7 @@ class RowWriter:
             )
             added = {"status": status, **detected, "late": late}
             key = row["account_id"]
-            value = orjson.dumps({**row, **added, "version": version(self.generation, 0, moment.offset)})
+            value = orjson.dumps({**row, **added, "version": self.version(moment)})
             headers = self._headers(ALERTS, row["alert_id"], moment)
             outputs.append(Output(ALERTS, key.encode(), value, headers))
             self.counts["alerts_total", row["kind"], status] += 1
@@ -135,7 +141,7 @@ class RowWriter:
         moment: Moment,
         gone: int = 0,
     ) -> Output:
-        stamped = {**row, **added, "version": version(self.generation, 0, moment.offset), "is_deleted": gone}
+        stamped = {**row, **added, "version": self.version(moment), "is_deleted": gone}
         return Output(topic, key.encode(), orjson.dumps(stamped), self._headers(topic, key, moment))
 
     def _deletion(
@@ -143,10 +149,10 @@ class RowWriter:
     ) -> Iterable[Output]:
         """The last row, then the tombstone that lets compaction forget the key."""
         last = self._row(topic, key, row, added, moment, gone=1)
-        return last, tombstone(topic, key, version(self.generation, 0, moment.offset), moment.headers)
+        return last, tombstone(topic, key, self.version(moment), moment.headers)
 
     def _headers(self, topic: str, key: str, moment: Moment) -> Headers:
-        return cloud_event(topic, f"{key}@{version(self.generation, 0, moment.offset)}", moment.headers)
+        return cloud_event(topic, f"{key}@{self.version(moment)}", moment.headers)
 
     def quarantined(self, run: Run, record: Record, entry: FactRecord, reason: str) -> Output:
         """The dead letter of a fact of a quarantined account: the journal record, to be replayed once mended."""

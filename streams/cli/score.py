@@ -50,15 +50,11 @@ def score(
     Lines are taken in the order of the files. A file's name begins with its topic (touchpoints, leads, deals), or
     each line says its topic. Lines that cannot be used go to dead-letters.ndjson and the exit code is 3.
     """
-    from streams.keys import no_account_warning
-
     instant = _instant(as_of)
     check_input(form, topic)
     settings = settings_from(config)
     summary, seconds = _run(settings, files, out, instant, final, form, topic)
     _print(summary, seconds, out, json_output)
-    if summary.no_account:
-        typer.echo(f"Warning: {no_account_warning(summary.no_account)}", err=True)
     if summary.quarantined:
         raise InvalidInput(
             f"{summary.quarantined} accounts have no complete answers, since their facts made the computation fail: "
@@ -110,7 +106,7 @@ def _run(
 
 def _print(summary: Summary, seconds: float, out: Path, json_output: bool) -> None:
     if json_output:
-        names = ("lines", "facts", "duplicates", "bots", "after_as_of", "no_account")
+        names = ("lines", "facts", "duplicates", "bots", "after_as_of", "erased")
         counts = {name: getattr(summary, name) for name in names}
         print_json({
             **counts,
@@ -128,7 +124,7 @@ def _print(summary: Summary, seconds: float, out: Path, json_output: bool) -> No
         ("duplicates", summary.duplicates),
         ("bots", summary.bots),
         ("after --as-of", summary.after_as_of),
-        *([("without account_id", summary.no_account)] if summary.no_account else []),
+        *([("of erased people", summary.erased)] if summary.erased else []),
         ("dead letters", summary.dead_letters),
         *([("quarantined accounts", summary.quarantined)] if summary.quarantined else []),
         *((f"  {code}", count) for code, count in sorted(summary.codes.items())),

@@ -66,7 +66,6 @@ def send(
     is sent, and the exit code is 3. A file's name begins with its topic (touchpoints, leads, deals), or each line
     says its topic.
     """
-    from streams.keys import no_account_warning
     from streams.sending import report_row, resumable
 
     check_input(form, topic)
@@ -85,8 +84,6 @@ def send(
     else:
         skipped = f", {report.skipped} were sent before" if report.skipped else ""
         typer.echo(f"{report.sent} of {report.lines} lines sent in {row['seconds']:.1f} s{skipped}")
-    if report.no_account:
-        typer.echo(f"Warning: {no_account_warning(report.no_account)}", err=True)
     if row["refused"]:
         codes = ", ".join(f"{code} {count}" for code, count in row["codes"].items())
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""The order of effects, for each slice of an agent: outputs, then state, then the input offset.
+"""The order of effects, for each slice of an agent: outputs, those after them, then state, then the input offset.
 
 Runs overlap, but none overtakes: a run's state records are appended when its outputs are acknowledged and the
 state records of the run before it are appended; the producer keeps appended batches of one partition in order. A
@@ -22,18 +22,20 @@ Deliveries = Sequence[Delivery]
 class _Step:
     """A run's effects on their way."""
 
-    __slots__ = ("append_state", "appended", "done", "outputs_acked", "waiting")
+    __slots__ = ("append_state", "appended", "done", "outputs_acked", "told", "waiting")
 
     def __init__(
         self,
         waiting: int,
-        outputs_acked: Callable[[], None],
+        outputs_acked: Callable[[], Deliveries],
         append_state: Callable[[], Deliveries],
         done: Callable[[], None],
     ) -> None:
         self.waiting = waiting
         """Batches to be acknowledged: of the outputs, and of the state once it is appended."""
         self.outputs_acked, self.append_state, self.done = outputs_acked, append_state, done
+        self.told = False
+        """Whether ``outputs_acked`` has been called."""
         self.appended = False
 
 
@@ -61,12 +63,13 @@ class Chain:
     def add(
         self,
         outputs: Deliveries,
-        outputs_acked: Callable[[], None],
+        outputs_acked: Callable[[], Deliveries],
         append_state: Callable[[], Deliveries],
         done: Callable[[], None],
     ) -> None:
         """Carry on with a run whose outputs were just appended.
 
+        ``outputs_acked`` may append further outputs, which are waited for likewise, and returns them.
         ``append_state`` is called when it is the run's turn and returns what to wait for; ``done`` is called when
         that is acknowledged and the run before is done, never after a failure of this run or an earlier one of the
         slice. Where nothing is to be waited for, both are called before this returns.
@@ -92,7 +95,7 @@ class Chain:
         step.waiting -= 1
         if step.waiting:
             return
-        if step.appended:
+        if step.told:
             self._go_on()
         else:
             self._outputs_acked(step)
@@ -100,11 +103,17 @@ class Chain:
     def _outputs_acked(self, step: _Step) -> None:
         if self.broken:
             return
+        step.told = True
         try:
-            step.outputs_acked()
+            further = step.outputs_acked()
         except Exception as error:
             self._break(error)
-        self._go_on()
+            return
+        step.waiting = len(further)
+        for delivery in further:
+            delivery.then(partial(self._acknowledged, step))
+        if not further:
+            self._go_on()
 
     def _go_on(self) -> None:
         """Append the state of every run whose turn it is, and finish those that are at the head and done."""
@@ -127,7 +136,7 @@ class Chain:
     def _append_states(self) -> None:
         while self._appended < len(self._steps) and not self.broken:
             step = self._steps[self._appended]
-            if step.waiting:
+            if step.waiting or not step.told:
                 return
             deliveries = step.append_state()
             step.appended, step.waiting = True, len(deliveries)

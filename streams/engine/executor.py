@@ -190,17 +190,23 @@ class AgentExecutor:
         state = effects.state
         if state and self.changelog is None:
             raise TypeError(f"agent {name!r} has no table but returned state records")
-        deliveries: list[Delivery] = []
         counts: dict[str, int] = {}
-        for (topic, number), items in group_outputs(effects.outputs, self._counts).items():
-            counts[topic] = counts.get(topic, 0) + len(items)
-            deliveries += [part.batch for part in producer.append(topic, number, items, now_ms)]
+
+        def append(outputs: Iterable[Output], at_ms: int) -> list[Delivery]:
+            deliveries: list[Delivery] = []
+            for (topic, number), items in group_outputs(outputs, self._counts).items():
+                counts[topic] = counts.get(topic, 0) + len(items)
+                deliveries += [part.batch for part in producer.append(topic, number, items, at_ms)]
+            return deliveries
+
+        deliveries = append(effects.outputs, now_ms)
         self.store.apply(partition, state)
         batches: list[Appended] = []
 
-        def outputs_acked() -> None:
+        def outputs_acked() -> list[Delivery]:
             if counts:
                 observer.outputs_acked(name, counts, effects.origins, self._clock())
+            return append(effects.after, self._clock())
 
         def append_state() -> list[Delivery]:
             if state:

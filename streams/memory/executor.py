@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from streams.effects import Effects, Run
 from streams.memory.log import MemoryLog
-from streams.topology import Agent
+from streams.topology import Agent, Follower
 
 
 class MemoryTable:
@@ -47,7 +47,10 @@ class MemoryExecutor:
         *,
         run_max: int = 500,
         retain: bool = False,
+        followers: Sequence[Follower] = (),
     ) -> None:
+        self.followers = followers
+        self.followed = {follower.name: 0 for follower in followers}
         self.agents, self.log, self.clock, self.run_max, self.retain = agents, log, clock, run_max, retain
         self.offsets: dict[tuple[str, str, int], int] = {}
         self.tables: dict[tuple[str, int], MemoryTable] = {}
@@ -65,7 +68,17 @@ class MemoryExecutor:
     def drain(self) -> None:
         """Handle everything that is there, and what comes of it."""
         while any([self._step(agent) for agent in self.agents]):
-            pass
+            for follower in self.followers:
+                self._follow(follower)
+
+    def _follow(self, follower: Follower) -> None:
+        source = self.log.partition(follower.topic, 0)
+        records = source.read(self.followed[follower.name], source.end)
+        if records:
+            follower.take([(record.key, record.value) for record in records])
+            self.followed[follower.name] = records[-1].offset + 1
+            if not self.retain:
+                source.discard(records[-1].offset + 1)
 
     def _step(self, agent: Agent) -> bool:
         """At most one run of every partition of the agent's topics; True when there was any."""
@@ -89,6 +102,6 @@ class MemoryExecutor:
 
     def _carry_out(self, effects: Effects, table: MemoryTable) -> None:
         now = self.clock()
-        for output in effects.outputs:
+        for output in (*effects.outputs, *effects.after):
             self.log.append(output.topic, output.key, output.value, now, output.headers, output.partition)
         table.apply(effects.state)

@@ -24,6 +24,7 @@ from revenue_core.config import (
     TemperatureConfig,
 )
 from revenue_core.facts import HOUR_MS
+from revenue_core.identity.observations import GraphConfig
 from schemas.context import Context
 from schemas.formats import Format
 from streams.reference_data import channel_tables, currency_exponents
@@ -105,10 +106,9 @@ def config_version(settings: Settings) -> str:
     default currency. Not in it: where the cluster is, names of topics, the engine, the web page, the
     generation, goals and activity points, and texts for people (entry criteria).
     """
-    attribution, identity, state = settings.attribution, settings.identity, settings.state
+    attribution, state = settings.attribution, settings.state
     rules = DEFAULT_RULES if settings.channels.rules is None else parse_rules(settings.channels.rules)
-    longest = _attribution(attribution).longest_lookback_ms
-    ttl = longest if identity.anonymous_ttl is None else milliseconds(identity.anonymous_ttl)
+    limits = graph_config(settings)
     effective = {
         "pipelines": [
             [each.name, [[s.name, s.kind, s.chance, s.stuck_days] for s in each.stages]]
@@ -125,7 +125,7 @@ def config_version(settings: Settings) -> str:
             "rules": [[rule.channel, describe(rule.when)] for rule in rules],
             "sources": settings.channels.sources,
         },
-        "identity": {"max_links": identity.max_links, "anonymous_ttl_ms": ttl},
+        "identity": {"max_links": limits.max_links, "anonymous_ttl_ms": limits.anonymous_ttl_ms},
         "temperature": {
             **settings.temperature.model_dump(mode="json"),
             "high_intent": sorted(settings.temperature.high_intent),
@@ -136,6 +136,15 @@ def config_version(settings: Settings) -> str:
         "default_currency": settings.default_currency,
     }
     return sha256(orjson.dumps(effective, option=orjson.OPT_SORT_KEYS)).hexdigest()[:VERSION_DIGITS]
+
+
+def graph_config(settings: Settings) -> GraphConfig:
+    """By which limits identifiers are linked (R39, R40)."""
+    identity = settings.identity
+    ttl = _attribution(settings.attribution).longest_lookback_ms
+    if identity.anonymous_ttl is not None:
+        ttl = milliseconds(identity.anonymous_ttl)
+    return GraphConfig(max_links=identity.max_links, anonymous_ttl_ms=ttl)
 
 
 def _profile_values(profile: Profile, section: Attribution) -> list[Any]:

@@ -11,6 +11,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from revenue_core.channel_rules import LISTS, parse_rules
 from revenue_core.config import DEFAULT_PIPELINES, DEFAULT_WEIGHTS, TemperatureConfig
 from revenue_core.facts import DAY_MS, HOUR_MS
+from schemas.domains import NotADomain, domain
+from schemas.errors import shown
 from streams.settings.values import (
     InboundType,
     LongSpan,
@@ -182,6 +184,34 @@ class Identity(Section):
     max_links: Annotated[int, Field(ge=1)] = 10
     anonymous_ttl: LongSpan | None = None
     """How long after a touch its visitor may still become known; None: the longest lookback."""
+    free_domains: tuple[str, ...] = ()
+    """Domains that say nothing of a company, beside the shipped ones of free-mail and disposable addresses."""
+    company_domains: tuple[str, ...] = ()
+    """Domains that are a company's although a shipped list has them."""
+
+    @field_validator("free_domains", "company_domains")
+    @classmethod
+    def _as_compared(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        found, problems = [], []
+        for place, name in enumerate(names):
+            try:
+                found.append(domain(name))
+            except NotADomain as error:
+                problems.append(f"entry {place} {shown(name)} {error}")
+        twice = sorted({name for name in found if found.count(name) > 1})
+        problems += [f"{name} is there twice: remove one" for name in twice]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return tuple(sorted(found))
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        both = sorted(set(self.free_domains) & set(self.company_domains))
+        if both:
+            raise ValueError(
+                f"{', '.join(both)} is in free_domains and in company_domains: remove it from one of them"
+            )
+        return self
 
     @field_validator("hash_key")
     @classmethod

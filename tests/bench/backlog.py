@@ -89,7 +89,9 @@ def in_order(records: Sequence[Sent], drain_every: int) -> InOrder:
     """Handle them in memory, so many at a time."""
     made = service(IN_ORDER, PARTITIONS)
     log = MemoryLog({JOURNAL: PARTITIONS, PARTIALS: PARTITIONS})
-    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest, run_max=RUN)
+    executor = MemoryExecutor(
+        made.agents, log, lambda: made.ingest.latest, run_max=RUN, followers=made.followers
+    )
     for number, record in enumerate(records, 1):
         log.append(record.topic, None, record.value, made.ingest.latest)
         if number % drain_every == 0:

@@ -105,7 +105,7 @@ class NoTable:
 def microseconds_of_the_rest(kind: str, raw: bytes) -> float:
     """Ingest of one event without its decoding: digest, identifiers, channel, journal record, counts."""
     event = decode(kind, raw, CONTEXT)
-    tables = IngestTables(channel_tables(), bot_matcher(), b"key")
+    tables = IngestTables(channel_tables(), bot_matcher(), b"key", is_free)
     handler = IngestHandler({kind: lambda _record, _now_ms: ((kind, event),)}, tables)
     run = Run(kind, 0, [SourceRecord(0, CONTEXT.now_ms, None, raw, ())] * RUN, CONTEXT.now_ms)
     effects = handler.handle(run, NoTable())

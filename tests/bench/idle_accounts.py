@@ -55,7 +55,7 @@ def model_records() -> dict[bytes, list[tuple[bytes, bytes]]]:
     """Name of a model account -> its records, as the journey handler wrote them."""
     made, random = service(), Random(SEED)
     log = MemoryLog({"journal": 1, "partials": 1})
-    executor = MemoryExecutor(made.agents, log, lambda: NOW_MS)
+    executor = MemoryExecutor(made.agents, log, lambda: NOW_MS, followers=made.followers)
     events = [
         touch(number, each, random) for number in range(MODELS) for each in range(random.randint(*TOUCHES))
     ]

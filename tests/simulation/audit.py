@@ -24,7 +24,7 @@ UNDISTURBED = Timing(tick_ms=0, idle_ms=0, replay_window=0, late_after_ms=None)
 def undisturbed(world: World) -> tuple[View, set[tuple[bytes | None, bytes]]]:
     """Final rows and dead letters of one worker to which nothing happens."""
     made, log = service(UNDISTURBED), MemoryLog()
-    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest)
+    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest, followers=made.followers)
     for message in world.all_deliveries:
         log.append(message.topic, None, message.value, 0)
     executor.drain()

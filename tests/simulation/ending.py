@@ -7,6 +7,11 @@ from streams.agents.coordinator import STUCK_AFTER
 from streams.topology import CONTROL
 from tests.simulation.world import IDLE_MS, World
 
+FOLLOWED = 0.5
+"""How often a worker reads on in the table of identities meanwhile; it need not be up to date."""
+MOST_ROUNDS = 2_000
+"""Far more than any schedule takes whose facts do not go round in circles."""
+
 
 def finish(world: World) -> None:
     """Everybody wakes up, everything is read to its end, and the watermark moves to the latest event."""
@@ -62,10 +67,17 @@ def _restart_all(world: World) -> None:
 
 
 def _drain(world: World) -> None:
+    rounds = 0
     while not all(worker.idle() for worker in world.workers):
+        rounds += 1
+        if rounds > MOST_ROUNDS:
+            world.problems.append("it never comes to rest")
+            return
         for worker in world.workers:
             while worker.recovering:
                 worker.recover()
+            if world.random.random() < FOLLOWED:
+                worker.follow(world.random.randint(1, 20))
             for executor, tp in worker.readable():
                 worker.handle(executor, tp)
             worker.settle_held()

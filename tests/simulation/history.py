@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from tests.simulation import people
+
 START_MS = 1_790_000_000_000
 HOUR = 3_600_000
 DAYS = 110
+PEOPLE = 0.5
 
 TOUCHES = (
     "page_view", "page_view", "ad_click", "ad_impression", "email_open", "email_reply", "demo_request", "meeting",
@@ -38,7 +41,10 @@ class Delivery(NamedTuple):
 
 
 def facts(random: Random) -> list[Event]:
-    """15 to 40 messages about 2 to 4 accounts, in a narrow time, some of one identity."""
+    """15 to 40 messages about 2 to 4 accounts, in a narrow time, some of one identity.
+
+    In half of the histories most messages name people instead of accounts, and some say who they are.
+    """
     accounts = [f"acct{n}" for n in range(random.randint(2, 4))]
     span = random.choice([2, 20, DAYS]) * 24
     made: list[Event] = []
@@ -50,11 +56,23 @@ def facts(random: Random) -> list[Event]:
             "account_id": random.choice(accounts),
         }
         made.append((kind, FIELDS[kind](random, message)))
+    if random.random() < PEOPLE:
+        made = [(kind, _of_people(random, n, kind, message)) for n, (kind, message) in enumerate(made)]
+        for n in range(random.randint(4, 16)):
+            at = START_MS + random.randrange(span + 1) * HOUR
+            made.append(("leads", {"event_id": f"i{n}", "occurred_at": at, **people.told(random)}))
     for kind, message in random.sample(made, len(made) // 8):
         # a tracker that sends again takes the time anew: within 24 h one fact, beyond another (R02)
         again = message["occurred_at"] + random.choice([1, 20, 24, 25, 60]) * HOUR
         made.append((kind, {**message, "occurred_at": again}))
     return made
+
+
+def _of_people(random: Random, number: int, kind: str, message: dict[str, Any]) -> dict[str, Any]:
+    message["event_id"] = f"e{number}"
+    if random.random() < 0.2:
+        return message
+    return people.carried(random, kind, message)
 
 
 def deliveries(random: Random, events: list[Event], partitions: int) -> list[Delivery]:

@@ -13,6 +13,8 @@ from streams.effects import Effects, Handler, Run, TableView
 from streams.engine.batches import Appended, Delivery, Item
 from streams.engine.executor import UNKNOWN, Appender
 from streams.engine.foreign import WriteTracker
+from streams.homes import UNSURE
+from streams.memory.log import MemoryRecord
 from streams.service import Service, Timing
 from streams.topology import ANSWERS, JOURNAL
 from tests.simulation.network import Network
@@ -131,7 +133,7 @@ class DuplicateCheck(Protections):
                 for index, output in enumerate(effects.outputs):
                     if output.topic == JOURNAL:
                         raw = orjson.loads(output.value or b"")
-                        place = run.topic, raw["e"], raw["i"].get("account_id")
+                        place = run.topic, raw["e"], raw["h"][3][0]
                         if place in seen:
                             raw["e"] += f"-{len(seen)}"
                             effects.outputs[index] = output._replace(value=orjson.dumps(raw))
@@ -201,3 +203,26 @@ class CompactionLag(Protections):
     """Compaction takes records as soon as a later one of the key is there."""
 
     compaction_lag = False
+
+
+class DecisionStamps(Protections):
+    """What an account knows moves every fact, also one that was put there on a newer decision."""
+
+    def service(self, timing: Timing, partitions: int) -> Service:
+        class Forgetful(Around):
+            def handle(self, run: Run, table: TableView) -> Effects:
+                records = [_unstamped(record) for record in run.records]
+                return super().handle(run._replace(records=records), table)
+
+        return wrapped(super().service(timing, partitions), {"journey": Forgetful})
+
+
+def _unstamped(record: Any) -> MemoryRecord:
+    """A journal record whose facts rest on no decision."""
+    value = record.value
+    if value and (raw := orjson.loads(value))["k"] in {"t", "f", "x"}:
+        for fact in raw.get("m", [raw]):
+            if fact.get("h"):
+                fact["h"][:2] = [UNSURE, UNSURE]
+        value = orjson.dumps(raw)
+    return MemoryRecord(record.offset, record.timestamp, record.key, value, record.headers)

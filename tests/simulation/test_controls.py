@@ -39,6 +39,7 @@ def test_with_all_protections_the_same_schedules_go_well(faults: frozenset[str])
         pytest.param(lacking.ReplayWindow(), DEATHS, id="replay window"),
         pytest.param(lacking.Overruling(), LATE_STATE, id="overruling foreign writes"),
         pytest.param(lacking.CompactionLag(), LATE_STATE, id="compaction lag"),
+        pytest.param(lacking.DecisionStamps(), CRASHES, id="stamps of decisions"),
     ],
 )
 def test_without_one_protection_some_schedule_goes_wrong(lacks: Protections, faults: frozenset[str]) -> None:

@@ -91,6 +91,16 @@ class Worker:
         self.flowing = self.recovering = self.frozen = False
         self.error: BaseException | None = None
         self._misread: set[TP] = set()
+        self.followed = 0
+        """Offset in the topic of identities."""
+
+    def follow(self, most: int) -> None:
+        """Read on in the table of identities."""
+        for follower in self.service.followers:
+            records = self.broker.partition(follower.topic, 0).read(self.followed, most)
+            if records:
+                follower.take([(record.key, record.value) for record in records])
+                self.followed = records[-1].offset + 1
 
     # -- the group
 

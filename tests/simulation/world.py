@@ -4,9 +4,9 @@ Modelled: everything ``streams.engine`` does between the handlers and the client
 stores, ledger and write tracker run as they are); batches and acknowledgements that travel by themselves; deaths
 at any moment with any prefix of what was under way; batches of a dead worker that arrive late; rebalances in runs
 and in recoveries, with and without a member that is frozen; workers that wake up after their partitions moved and
-go on until they hear of it; commits whose answer gets lost; fetches from the wrong place; acknowledgements
-without an offset; compaction; the wall clock; and sources that repeat, delay and shuffle, near the clock or with
-a backlog of months.
+go on until they hear of it; commits whose answer gets lost; copies of the identity table of any age; fetches from
+the wrong place; acknowledgements without an offset; compaction; the wall clock; and sources that repeat, delay and
+shuffle, near the clock or with a backlog of months.
 
 Not modelled: the loss of acknowledged records (acks=all), messages above the size limit, transactions, tables on
 disk, and time inside a step: a handler, a fetch or the arrival of a batch is atomic. Two things are taken for
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from random import Random
 
 from streams.service import Timing
-from streams.topology import ANSWERS, CONTROL, CREDITS, DEAD_LETTERS, JOURNAL, PARTIALS, SOURCES
+from streams.topology import ANSWERS, CONTROL, CREDITS, DEAD_LETTERS, IDENTITY, JOURNAL, PARTIALS, SOURCES
 from tests.builders import service
 from tests.simulation.broker import Broker
 from tests.simulation.history import DAYS, HOUR, START_MS, deliveries, facts
@@ -82,7 +82,7 @@ class World:
         self.backlog = self.random.random() < 0.4
         self.now = START_MS + (DAYS + 60) * 24 * HOUR if self.backlog else START_MS
         counts = dict.fromkeys((*SOURCES, JOURNAL, PARTIALS, CREDITS), PARTITIONS)
-        counts |= {topic: 1 for topic in (CONTROL, DEAD_LETTERS, *ANSWERS) if topic not in counts}
+        counts |= {topic: 1 for topic in (CONTROL, IDENTITY, DEAD_LETTERS, *ANSWERS) if topic not in counts}
         self.broker = Broker(counts)
         self.changelogs = [
             (f"{APP}-{table}-changelog", n) for table, topic in TABLES.items() for n in range(counts[topic])
@@ -118,7 +118,7 @@ class World:
         self.rebalance()
         actions = {
             self.produce: 6, self._handle: 30, self._deliver: 34, self._acknowledge: 34, self._commit: 4,
-            self._interval: 2, self._clock: 4, self._overrule: 8, self._recover: 14, self.notice: 3,
+            self._interval: 2, self._clock: 4, self._overrule: 8, self._recover: 14, self.notice: 3, self._follow: 8,
         }  # fmt: skip
         dense = 4 if self.faults_left == DENSE else 1
         faults = {
@@ -221,6 +221,12 @@ class World:
                 worker.recover()
                 if worker.flowing:
                     self.say("worker %d has recovered", worker.number)
+
+    def _follow(self) -> None:
+        """A worker reads on in the table of identities; how far it is has nothing to do with the rest."""
+        worker = self._pick()
+        if worker:
+            worker.follow(self.random.randint(1, 6))
 
     # -- faults
 

@@ -52,27 +52,6 @@ def test_bad_lines_end_in_exit_code_3_after_everything_valid_is_written(tmp_path
     assert "invalid_json" in printed and rows(tmp_path, JOURNEYS)[0]["touches"] == 2
 
 
-def test_deal_events_that_name_no_account_are_counted_and_warned_of(tmp_path: Path) -> None:
-    refund = {
-        "event_id": "r",
-        "type": "refund",
-        "occurred_at": START,
-        "deal_id": "D1",
-        "amount": "5",
-        "currency": "EUR",
-    }
-    named = {**refund, "event_id": "r2", "account_id": "acme"}
-    write("deals.ndjson", orjson.dumps(refund), orjson.dumps(named))
-    code, printed, said = run("deals.ndjson", "--out", "out")
-    assert (code, printed.split("without account_id")[1].split()[0]) == (0, "1")
-    assert said.startswith("Warning: 1 deal and lead events name no account_id")
-    assert json.loads(run("deals.ndjson", "--out", "out", "--json")[1])["no_account"] == 1
-    write("deals.ndjson", orjson.dumps(named))
-    _, printed, said = run("deals.ndjson", "--out", "out")
-    assert "without account_id" not in printed and not said
-
-
-@pytest.mark.parametrize("wrong", ["nothere.ndjson", "."])
 def test_a_file_that_is_not_there_is_named_and_the_outputs_of_before_stay(tmp_path: Path, wrong: str) -> None:
     write("all.ndjson", day(0))
     assert run("all.ndjson", "--out", "out")[0] == 0

@@ -120,16 +120,6 @@ def test_dead_letters_are_added_behind_those_of_earlier_runs(tmp_path: Path) -> 
     assert (found["code"], found["topic"], found["line"]) == ("invalid_json", "leads", 1)
 
 
-def test_facts_about_deals_and_leads_that_name_no_account_are_counted(tmp_path: Path) -> None:
-    refund = {**VIEW, "type": "refund", "deal_id": "D1", "amount": "5", "currency": "EUR"}
-    deals = written(tmp_path, "deals.ndjson", refund, {**refund, "account_id": "acme"})
-    lead = {**VIEW, "type": "lead_created", "lead_id": "L1"}
-    leads = written(tmp_path, "leads.ndjson", lead, {**VIEW, "type": "contact_identified"})
-    assert [item.no_account for item in looked_at(Settings(), deals)] == [1, 0]
-    assert [item.no_account for item in looked_at(Settings(), leads)] == [1, 0]
-    assert [item.no_account for item in looked_at(Settings(), written(tmp_path, "touchpoints", VIEW))] == [0]
-
-
 def test_no_dead_letters_make_no_file(tmp_path: Path) -> None:
     with DeadLetters(tmp_path / "dead-letters.ndjson"):
         pass

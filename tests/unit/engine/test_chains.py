@@ -28,7 +28,7 @@ class Recorder:
             self.happened.append(f"state {run}")
             return [self.states[run]]
 
-        self.chain.add([self.outputs[run]], lambda: None, append, lambda: self.happened.append(f"done {run}"))
+        self.chain.add([self.outputs[run]], list, append, lambda: self.happened.append(f"done {run}"))
 
 
 async def test_state_waits_for_the_outputs_and_done_for_the_state() -> None:
@@ -39,6 +39,26 @@ async def test_state_waits_for_the_outputs_and_done_for_the_state() -> None:
     assert recorder.happened == ["state 1"]
     recorder.states[1].settle(7)
     assert recorder.happened == ["state 1", "done 1"]
+
+
+async def test_outputs_that_come_after_the_others_are_written_once_those_are_acknowledged() -> None:
+    recorder = Recorder()
+    first, second = Delivery(0.0), Delivery(0.0)
+
+    def further() -> list[Delivery]:
+        recorder.happened.append("after")
+        return [second]
+
+    def state() -> list[Delivery]:
+        recorder.happened.append("state")
+        return []
+
+    recorder.chain.add([first], further, state, lambda: recorder.happened.append("done"))
+    assert recorder.happened == []
+    first.settle(7)
+    assert recorder.happened == ["after"]
+    second.settle(7)
+    assert recorder.happened == ["after", "state", "done"]
 
 
 async def test_state_never_overtakes_the_run_before() -> None:
@@ -72,7 +92,7 @@ async def test_runs_are_done_in_their_order() -> None:
 
 async def test_what_needs_no_waiting_is_done_at_once() -> None:
     recorder = Recorder()
-    recorder.chain.add([], lambda: None, list, lambda: recorder.happened.append("done"))
+    recorder.chain.add([], list, list, lambda: recorder.happened.append("done"))
     recorder.add(2, settled=True)
     assert recorder.happened == ["done", "state 2", "done 2"]
     assert len(recorder.chain) == 0
@@ -80,7 +100,7 @@ async def test_what_needs_no_waiting_is_done_at_once() -> None:
 
 async def test_a_run_may_be_added_by_the_end_of_another() -> None:
     recorder = Recorder()
-    recorder.chain.add([], lambda: None, list, lambda: recorder.add(2, settled=True))
+    recorder.chain.add([], list, list, lambda: recorder.add(2, settled=True))
     assert recorder.happened == ["state 2", "done 2"]
 
 
@@ -91,7 +111,7 @@ async def test_an_error_of_what_is_called_breaks_the_chain(stage: str) -> None:
     def fail() -> list[Delivery]:
         raise ValueError(stage)
 
-    calls = {"outputs_acked": lambda: None, "append_state": list, "done": lambda: None, stage: fail}
+    calls = {"outputs_acked": list, "append_state": list, "done": lambda: None, stage: fail}
     recorder.chain.add([], **calls)  # type: ignore[arg-type]
     recorder.add(2, settled=True)
     assert [str(error) for error in recorder.errors] == [stage]

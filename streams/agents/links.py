@@ -1,0 +1,248 @@
+"""The identity half of the coordinator: links in, decisions out.
+
+Folds what is observed of links into the graph (``revenue_core.identity``), and for every control record that changes
+something tells the replicas (topic ``identity``) and the accounts that facts may have to leave (``journal``). Its
+state is the set of observations, one record each; everything else follows from them, so a record that is handled
+again, after a crash, decides the same.
+
+State keys of its table: ``\\0o<kind>:<source>:<event id>`` the messages of an observation, ``\\0t<identifier>`` the
+accounts that have been told to report every fact with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from revenue_core.identity.graph import Graph
+from revenue_core.identity.observations import MIN, Changes, GraphConfig, Observation
+from streams import homes
+from streams.effects import Effects, Output, TableView
+from streams.homes import ERASED, FALLBACK, mark
+from streams.identity import GONE, KEY, NODE, Entry, Instants, encode_entry, reported
+from streams.journal import encode_decisions
+from streams.topology import CONTROL, IDENTITY, JOURNAL
+
+OBSERVED, TOLD = b"\0o", b"\0t"
+LINKS = "links"
+
+
+class Sighting(NamedTuple):
+    """An observation as it is reported."""
+
+    observation: Observation
+    root: str
+    """Where the fact was put; empty when it is where its account reports it from."""
+
+
+def links_record(sightings: Sequence[Sighting]) -> Output:
+    """The control record by which ingest and accounts report what they see."""
+    listed = [[*each.observation, each.root] for each in sightings]
+    return Output(CONTROL, None, orjson.dumps({"k": LINKS, "l": listed}))
+
+
+def read_links(raw: Mapping[str, Any]) -> list[Sighting]:
+    """The inverse. Raises LookupError, TypeError, ValueError."""
+    found = []
+    for *fields, root in raw["l"]:
+        found.append(Sighting(_observation(fields), root))
+    return found
+
+
+class Net:
+    """What a control record changes in all."""
+
+    def __init__(self) -> None:
+        self.timelines: dict[str, tuple[Instants, Instants]] = {}
+        self.redirects: dict[str, tuple[str, str]] = {}
+        self.erased: dict[str, int] = {}
+        self.watched: set[str] = set()
+
+    def add(self, changes: Changes) -> None:
+        """Count further changes in: what was first is old, what comes last is new."""
+        for key, (old, new) in changes.timelines.items():
+            self.timelines[key] = self.timelines[key][0] if key in self.timelines else old, new
+        for node, (before, after) in changes.redirects.items():
+            self.redirects[node] = self.redirects[node][0] if node in self.redirects else before, after
+        self.erased.update(changes.erased)
+        self.watched |= changes.watched
+
+
+class Links:
+    """The graph of one control partition, and what has been told of it."""
+
+    def __init__(self, config: GraphConfig) -> None:
+        self.graph = Graph(config)
+        self.told: dict[str, set[str]] = {}
+        """Watched identifier -> accounts that have been told so."""
+        self.depends: defaultdict[str, set[str]] = defaultdict(set)
+        """Identifier or node -> watched identifiers whose facts may move with it."""
+
+    def restore(self, table: TableView) -> None:
+        """Fold what a predecessor has seen."""
+        for key, value in table.items():
+            if key[:2] == OBSERVED:
+                for fields in orjson.loads(value)[1:]:
+                    self.graph.add(_observation(fields))
+            elif key[:2] == TOLD:
+                self.told[key[2:].decode()] = set(orjson.loads(value)[1:])
+        for identifier in self.told:
+            self._depend(identifier)
+
+    def handle(self, decision: int, sightings: Sequence[Sighting], effects: Effects) -> None:
+        """Take what one control record, at this offset, says."""
+        net, seen = Net(), set[str]()
+        for observation, _ in sightings:
+            net.add(self.graph.add(observation))
+            seen.update(observation.ids)
+            seen.update(f"w:{domain}" for domain in observation.domain_claims)
+        told = self._decisions(decision, net, sightings)
+        self._watch(net, seen, told, effects, decision)
+        for root, entries in told.items():
+            effects.outputs.append(Output(JOURNAL, root.encode(), encode_decisions(entries)))
+        self._publish(decision, net, seen, effects)
+        for each in dict.fromkeys(_identity(sighting.observation) for sighting in sightings):
+            messages = [list(message) for message in self.graph.messages_of(*each)]
+            if messages:
+                effects.state.append(
+                    (OBSERVED + ":".join(each).encode(), orjson.dumps([decision, *messages]))
+                )
+
+    def _decisions(
+        self, decision: int, net: Net, sightings: Sequence[Sighting]
+    ) -> defaultdict[str, list[list[Any]]]:
+        """What each account has to be told: where facts that it may hold belong now."""
+        told: defaultdict[str, list[list[Any]]] = defaultdict(list)
+        routes: defaultdict[str, set[str]] = defaultdict(set)
+        for key, (old, _) in net.timelines.items():
+            routes[key] |= self._homes(key, old, net)
+        for node, (before, after) in net.redirects.items():
+            told[before].append([homes.REDIRECT, node, decision, after])
+        for observation, root in sightings:
+            key = observation.ids[0] if root else ""
+            if key[:2] in {"A:", "w:", ""}:
+                continue
+            timeline = self.graph.timeline(key)
+            if len(timeline) > 1 or self._root(timeline[0][1], key) != root:
+                routes[key].add(root)
+        for key, roots in routes.items():
+            route = [
+                (since, node, self._root(node, "") if node else "")
+                for since, node in self.graph.timeline(key)
+            ]
+            for root in roots:
+                told[root].append([homes.ROUTE, key, decision, route])
+        self._erase(decision, net, sightings, told)
+        return told
+
+    def _homes(self, key: str, timeline: Instants, net: Net | None = None) -> set[str]:
+        """Accounts in which facts with a native key can be that were put there by a timeline.
+
+        With ``net`` as nodes led to accounts before it.
+        """
+        nodes = {node.removeprefix(FALLBACK) for _, node in timeline} - {"", ERASED}
+        if key[:2] == "a:":
+            # where nobody claims a visitor its facts lie under the website domain they name, or under its own key
+            nodes |= {key, *(each for each in self.graph.partners(key) if each[:2] == "w:")}
+        moved = net.redirects if net is not None else {}
+        return {moved[node][0] if node in moved else self.graph.redirect(node) for node in nodes}
+
+    def _root(self, node: str, key: str) -> str:
+        return self.graph.redirect(node.removeprefix(FALLBACK)) if node and node != ERASED else key
+
+    def _erase(
+        self,
+        decision: int,
+        net: Net,
+        sightings: Sequence[Sighting],
+        told: defaultdict[str, list[list[Any]]],
+    ) -> None:
+        for identifier, until in net.erased.items():
+            roots = self._reach(identifier)
+            if identifier in net.timelines:
+                roots |= self._homes(identifier, net.timelines[identifier][0], net)
+            for root in roots:
+                told[root].append([homes.ERASURE, mark(identifier), decision, until])
+        for observation, root in sightings:
+            for identifier in observation.ids if root else ():
+                limit = self.graph.erased_until(identifier)
+                if limit is not None and observation.at <= limit:
+                    told[root].append([homes.ERASURE, mark(identifier), decision, limit])
+
+    def _reach(self, identifier: str) -> set[str]:
+        """Accounts in which a fact that carries an identifier can be."""
+        found: set[str] = set()
+        for key in (identifier, *self.graph.seen_with(identifier)):
+            if key[:2] in {"A:", "w:"}:
+                found.add(self.graph.redirect(key))
+            else:
+                found |= self._homes(key, self.graph.timeline(key))
+        return found
+
+    def _watch(
+        self,
+        net: Net,
+        seen: set[str],
+        told: defaultdict[str, list[list[Any]]],
+        effects: Effects,
+        decision: int,
+    ) -> None:
+        """Have every account that may get facts of a watched identifier report them."""
+        again = set(net.watched)
+        for changed in (*net.timelines, *net.redirects):
+            again |= self.depends.get(changed, set())
+        again |= {each for each in seen if each in self.told}
+        for identifier in sorted(again):
+            known = self.told.setdefault(identifier, set())
+            new = self._reach(identifier) - known
+            self._depend(identifier)
+            if not new:
+                continue
+            for root in sorted(new):
+                told[root].append([homes.WATCH, identifier, decision, None])
+            known |= new
+            effects.state.append((TOLD + identifier.encode(), orjson.dumps([decision, *sorted(known)])))
+
+    def _depend(self, identifier: str) -> None:
+        for key in (identifier, *self.graph.seen_with(identifier)):
+            self.depends[key].add(identifier)
+            if key[:2] not in {"A:", "w:"}:
+                for _, node in self.graph.timeline(key):
+                    self.depends[node.removeprefix(FALLBACK)].add(identifier)
+
+    def _publish(self, decision: int, net: Net, seen: Iterable[str], effects: Effects) -> None:
+        for node, (_, after) in sorted(net.redirects.items()):
+            effects.outputs.append(_identity_record(NODE, node, orjson.dumps([decision, after])))
+        for identifier, until in sorted(net.erased.items()):
+            effects.outputs.append(_identity_record(GONE, mark(identifier), orjson.dumps([decision, until])))
+        for key in sorted({*seen, *net.timelines}):
+            if key[:2] != "A:":
+                effects.outputs.append(_identity_record(KEY, key, encode_entry(self._entry(decision, key))))
+
+    def _entry(self, decision: int, key: str) -> Entry:
+        shared = "".join(sorted(each[0] for each in self.graph.shared(key)))
+        partners = {
+            other: found[0]
+            for other, found in self.graph.partners(key).items()
+            if other[0] not in shared and any(pair == (key, other) for pair in reported((key, other)))
+        }
+        timeline = ((MIN, key),) if key[:2] == "w:" else self.graph.timeline(key)
+        return Entry(decision, timeline, partners, shared)
+
+
+def _identity_record(kind: bytes, subject: str, value: bytes) -> Output:
+    return Output(IDENTITY, kind + subject.encode(), value, (), 0)
+
+
+def _identity(observation: Observation) -> tuple[str, str, str]:
+    return observation.kind, observation.source, observation.event_id
+
+
+def _observation(fields: Sequence[Any]) -> Observation:
+    at, source, event_id, digest, kind, name, ids, email_domain, claims, into = fields
+    return Observation(
+        at + 0, source, event_id, digest, kind, name, tuple(ids), email_domain, tuple(claims), into
+    )
