@@ -500,3 +500,30 @@ def test_the_schema_for_editors_knows_the_short_forms() -> None:
     }
     assert list(Draft202012Validator(Settings.model_json_schema()).iter_errors(short)) == []
     assert Settings.model_validate(short).topics.deals[0].name == "b"
+
+
+def test_domains_in_the_settings_become_the_text_that_is_compared(tmp_path: Path) -> None:
+    given = {"free_domains": ["WWW.School.example.", "münchen.example"], "company_domains": ["GMX.de"]}
+    identity = load_settings(written(tmp_path, {"identity": given})).identity
+    assert identity.free_domains == ("school.example", "xn--mnchen-3ya.example")
+    assert identity.company_domains == ("gmx.de",)
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "reason"),
+    [
+        ({"free_domains": ["a.example", "localhost"]}, "identity.free_domains", 'entry 1 "localhost" has one label'),
+        ({"company_domains": ["https://a.example"]}, "identity.company_domains", "has a scheme"),
+        ({"company_domains": ["a.example", "www.a.example"]}, "identity.company_domains", "a.example is there twice"),
+        ({"free_domains": ["A.example"], "company_domains": ["a.example"]}, "identity", "remove it from one of them"),
+    ],
+)  # fmt: skip
+def test_domains_in_the_settings_that_cannot_be_meant_are_refused(
+    tmp_path: Path, given: Any, path: str, reason: str
+) -> None:
+    assert reason in problems(tmp_path, {"identity": given})[path]
+
+
+def test_a_domain_may_be_added_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWATER_IDENTITY__FREE_DOMAINS", '["school.example"]')
+    assert load_settings().identity.free_domains == ("school.example",)
