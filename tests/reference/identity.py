@@ -248,15 +248,11 @@ class _Whole:
 
     def _of_what_is_about_no_one(self, fact: Fact) -> Place:
         """A touch or lead fact that names a deal and a lead at most."""
-        deal, lead = fact.ids.get("d"), fact.ids.get("l")
-        # of a fact that names both the deal decides, and the lead only where the deal has no account
-        found = (deal and self._of_deal(deal)) or (lead and self._of_lead(lead))
-        if found:
-            return found
-        if lead:
-            return "lead", lead[2:]
-        if deal:
-            return "deal", deal[2:]
+        # the rules leave open what comes first for one that names both: its native key is the lead's
+        if "l" in fact.ids:
+            return self._of_lead(fact.ids["l"]) or ("lead", fact.ids["l"][2:])
+        if "d" in fact.ids:
+            return self._of_deal(fact.ids["d"]) or ("deal", fact.ids["d"][2:])
         # a free-mail domain and nothing else: an account of its own under its native key (R37, 7)
         return "domain", bare(fact.body["domain"])
 

@@ -125,17 +125,21 @@ class Links:
             if any(self.linked(fact, kind, "A") for kind in members):
                 account.append((fact.at, fact.ids["A"]))
             # an address that is shared among contacts is none of theirs
-            if "e" in members:
-                _, sign, host = fact.ids["e"].rpartition("@")
-                domain = bare(host) if sign else ""
-                if domain and not self.config.free(domain):
-                    email_domain.append((fact.at, "w:" + domain))
+            if "e" in members and self._company(fact.ids["e"]):
+                email_domain.append((fact.at, self._company(fact.ids["e"])))
             if members and "w" in fact.ids:
                 website.append((fact.at, fact.ids["w"]))
         for relation in (account, email_domain, website):
             if relation:
                 return in_force(relation, at) or relation[0][1]
-        return min(person)
+        # an address says its company also in a message that repeats a fact, and so links nothing
+        return self._company(member) or min(person)
+
+    def _company(self, member: str) -> str:
+        """Domain of a company's address; empty for a contact and for free mail."""
+        _, sign, host = member.rpartition("@")
+        domain = bare(host) if member.startswith("e:") and sign else ""
+        return "w:" + domain if domain and not self.config.free(domain) else ""
 
     def _claimant(self, visitor: str, at: int) -> str | None:
         """A member of the person that a visitor is at an instant."""

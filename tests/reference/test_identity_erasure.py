@@ -112,3 +112,7 @@ def test_a_smaller_message_takes_the_place_of_the_one_before() -> None:
     known_late = touch(1.5, "a:v1 c:c1", "t"), touch(1, "a:v9", "t")
     assert place(touch(3, "a:v1"), known_late[0]) == C1
     assert place(touch(3, "a:v1"), *known_late) == ("visitor", "v1")
+
+
+def test_an_address_in_a_message_that_is_no_fact_still_says_its_company() -> None:
+    assert place(touch(1.5, "e:bob@acme.com", "t"), touch(1, "a:v9", "t")) == ("domain", "acme.com")

@@ -217,11 +217,18 @@ def test_a_movement_without_a_deal_is_with_its_account() -> None:
     assert place(movement, merge(9, "A1", "A2")) == A2
 
 
-def test_a_touch_with_only_a_deal_follows_the_deal_and_then_the_lead() -> None:
+def test_a_touch_with_only_a_deal_follows_the_deal() -> None:
+    assert place(touch(1, "d:d1"), deal(1, "d:d1 A:A1")) == A1
+
+
+def test_a_touch_with_a_lead_and_a_deal_follows_the_lead() -> None:
     told = lead(1, "l:l1 A:A2"), deal(1, "d:d1 A:A1")
-    assert place(touch(1, "d:d1"), *told) == A1
-    assert place(touch(1, "d:d1 l:l1"), *told) == A1
-    assert place(touch(1, "d:d1 l:l1"), told[0], deal(1, "d:d1")) == A2
+    assert place(touch(1, "d:d1 l:l1"), *told) == A2
+    assert place(touch(1, "d:d1 l:l1"), told[1]) == ("lead", "l1")
+
+
+def test_a_patch_that_names_a_lead_and_no_one_else_names_no_account() -> None:
+    assert place(deal(1, "d:d1 l:l1"), lead(1, "l:l1 A:A2")) == ("deal", "d1")
 
 
 def test_a_deal_beside_a_person_links_nothing() -> None:
