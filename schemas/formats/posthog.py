@@ -199,7 +199,7 @@ def _identified(item: Mapping[str, Any], fields: dict[str, Any], name: str, path
         linked = person(distinct, _addresses(item, path), strict=True)
         return [(LEADS, fields | _before(before, linked) | linked)]
     alias = _distinct_id(properties.get("alias"))
-    visitor, user = _visitor_and_user(item, distinct, alias, name)
+    visitor, user = _visitor_and_user(item, distinct, alias)
     linked = person(user, () if is_address(user) else (visitor,))
     if is_address(visitor) and is_address(user):
         remedy = "identify both under an id that is none"
@@ -212,22 +212,17 @@ def _before(before: object, linked: Mapping[str, object]) -> dict[str, object]:
     return {} if is_address(before) or before == linked.get("contact_id") else {"anonymous_id": before}
 
 
-def _visitor_and_user(
-    item: Mapping[str, Any], distinct: object, alias: object, name: str
-) -> tuple[object, object]:
+def _visitor_and_user(item: Mapping[str, Any], distinct: object, alias: object) -> tuple[object, object]:
     """Which of the two ids of an alias was drawn for a visitor: nothing in the call says so.
 
-    It is the distinct id when the event is of a visitor. Else the one that has the shape of those that SDKs draw,
-    if only one has. Else the distinct id, called ``previous_id`` in the SDKs; a merge names the survivor there.
+    An address was not. Else it is the distinct id when the event is a visitor's, or when it alone has the shape of
+    the ids that SDKs draw. Else it is the alias: PostHog goes on with the person of the distinct id.
     """
     if is_address(distinct) or is_address(alias):
         return (alias, distinct) if is_address(distinct) else (distinct, alias)
-    drawn = _drawn(distinct), _drawn(alias)
-    if not _known(item) or drawn == (True, False):
+    if not _known(item) or (_drawn(distinct) and not _drawn(alias)):
         return distinct, alias
-    if drawn == (False, True) or name == "$merge_dangerously":
-        return alias, distinct
-    return distinct, alias
+    return alias, distinct
 
 
 def _drawn(value: object) -> bool:

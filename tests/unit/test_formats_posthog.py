@@ -151,7 +151,7 @@ def test_identify_with_the_id_that_it_had_is_no_visitor_of_that_name() -> None:
     [
         ("$create_alias", DEVICE, {"alias": "u-1"}, {"anonymous_id": DEVICE, "contact_id": "u-1"}),
         ("$create_alias", "u-1", {"alias": DEVICE}, {"anonymous_id": DEVICE, "contact_id": "u-1"}),
-        ("$create_alias", "old", {"alias": "u-1"}, {"anonymous_id": "old", "contact_id": "u-1"}),
+        ("$create_alias", "u-1", {"alias": "old"}, {"anonymous_id": "old", "contact_id": "u-1"}),
         (
             "$create_alias",
             "x",
