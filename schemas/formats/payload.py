@@ -43,6 +43,17 @@ def load_object(raw: bytes, headers: Headers) -> dict[str, Any]:
     return value
 
 
+def nested_object(text: str, path: str) -> dict[str, Any]:
+    """The JSON object that stands as text at ``path``. Raises Rejected(decode_error)."""
+    try:
+        value = parse_value(text.encode(errors="surrogatepass"))
+    except Rejected as rejected:
+        raise refuse(path, rejected.message) from None
+    if not isinstance(value, dict):
+        raise refuse(path, "JSON but no object: send one object as text")
+    return value
+
+
 def pointer(path: tuple[str, ...], below: str = "") -> str:
     """JSON pointer (RFC 6901) to ``path`` below the pointer ``below``."""
     return below + "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)

@@ -18,13 +18,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from schemas.errors import Rejected, shown
 from schemas.fields import absent
-from schemas.formats.payload import LEADS, Message, count, host_of, load_object, refuse
+from schemas.formats.payload import LEADS, Message, count, host_of, load_object, nested_object, refuse
 from schemas.formats.people import is_address, person
 from schemas.formats.tracking import COMMON_EVENTS, IGNORE, TOUCHPOINTS, checked, child, directed, first, utc
 from schemas.headers import Headers
-from schemas.parsing import parse_object
 from schemas.times import instant
 
 SOURCE = "posthog"
@@ -77,7 +75,7 @@ def read(
     if batch is None:
         return _messages(body, "", track_events, group_type)
     if not isinstance(batch, list) or not batch:
-        raise refuse("/batch", f"batch is {shown(batch)}: send a list of events")
+        raise refuse("/batch", "batch is no list with anything in it: send a list of events")
     return [
         message
         for place, item in enumerate(batch)
@@ -87,10 +85,10 @@ def read(
 
 def _messages(item: object, path: str, track_events: Mapping[str, str], group_type: str) -> list[Message]:
     if not isinstance(item, dict):
-        raise refuse(path, f"{shown(item)} is no event: send JSON objects")
+        raise refuse(path, "this is no event: send JSON objects")
     name = item.get("event")
     if not isinstance(name, str) or absent(name):
-        raise refuse(f"{path}/event", f"event is {shown(name)}: send the event's name")
+        raise refuse(f"{path}/event", "event is no text: send the event's name")
     mapped = track_events.get(name)
     if mapped is None and name in PAGES:
         mapped = "page_view"
@@ -122,12 +120,9 @@ def _object(item: Mapping[str, Any], name: str, path: str, *, required: bool = F
     if absent(value) and not required:
         return {}
     if isinstance(value, str):
-        try:
-            value = parse_object(value.encode(errors="surrogatepass"))
-        except Rejected as rejected:
-            raise refuse(f"{path}/{name}", rejected.message) from None
+        return nested_object(value, f"{path}/{name}")
     if not isinstance(value, dict):
-        raise refuse(f"{path}/{name}", f"{name} is {shown(value)}: send an object, or its JSON as text")
+        raise refuse(f"{path}/{name}", f"{name} is no object: send an object, or its JSON as text")
     return value
 
 

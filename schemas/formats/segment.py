@@ -61,7 +61,7 @@ def read(
     if batch is None:
         return _messages(body, "", track_events)
     if not isinstance(batch, list) or not batch:
-        raise refuse("/batch", f"batch is {shown(batch)}: send a list of messages")
+        raise refuse("/batch", "batch is no list with anything in it: send a list of messages")
     return [
         message
         for place, item in enumerate(batch)
@@ -71,7 +71,7 @@ def read(
 
 def _messages(item: object, path: str, track_events: Mapping[str, str]) -> list[Message]:
     if not isinstance(item, dict):
-        raise refuse(path, f"{shown(item)} is no message: send JSON objects")
+        raise refuse(path, "this is no message: send JSON objects")
     call = item.get("type")
     if call in ("page", "screen"):
         return [(TOUCHPOINTS, _touch(item, "page_view", item.get("name")))]

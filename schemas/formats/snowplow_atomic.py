@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.errors import Rejected, shown
+from schemas.errors import shown
 from schemas.fields import absent
-from schemas.formats.payload import pointer, refuse
+from schemas.formats.payload import nested_object, pointer, refuse
 from schemas.formats.snowplow_columns import COLUMNS, PLACES
 from schemas.formats.tracking import utc
-from schemas.parsing import parse_object
 from schemas.times import instant
 
 SCHEMA = re.compile(r"iglu:([A-Za-z0-9._-]+)/([A-Za-z0-9._-]+)/[A-Za-z0-9._-]+/[0-9]+-[0-9]+-[0-9]+")
@@ -54,7 +53,7 @@ class Atomic:
         """A column that the event cannot do without. Raises Rejected(decode_error)."""
         value = self.get(column)
         if not isinstance(value, str) or absent(value):
-            raise refuse(self.path(column), f"{column} is {shown(value)}: send the event's own as text")
+            raise refuse(self.path(column), f"{column} is no text: send the event's own")
         return value
 
     def name(self) -> tuple[str, str]:
@@ -164,7 +163,7 @@ def session_in(encoded: object, path: str) -> object:
         return None
     entities = decoded(encoded, path).get("data")
     if not isinstance(entities, list):
-        raise refuse(path, f"data is {shown(entities)}: send a list of entities")
+        raise refuse(path, "data is no list: send a list of entities")
     for entity in entities:
         schema = entity.get("schema") if isinstance(entity, dict) else None
         if isinstance(schema, str) and schema.startswith(_APP_SESSION_SCHEMA):
@@ -175,11 +174,8 @@ def session_in(encoded: object, path: str) -> object:
 def decoded(value: object, path: str) -> dict[str, Any]:
     """A JSON object that stands as text in a value. Raises Rejected(decode_error)."""
     if not isinstance(value, str):
-        raise refuse(path, f"{shown(value)} is no JSON text: send the self-describing JSON")
-    try:
-        return parse_object(value.encode(errors="surrogatepass"))
-    except Rejected as rejected:
-        raise refuse(path, rejected.message) from None
+        raise refuse(path, "this is no JSON text: send the self-describing JSON")
+    return nested_object(value, path)
 
 
 def _pointer_to(column: str) -> str:

@@ -29,13 +29,13 @@ def read(body: Mapping[str, Any]) -> list[Atomic]:
         raise refuse("/schema", f"{shown(schema)} holds no events: {remedy}")
     items = body.get("data")
     if not isinstance(items, list) or not items:
-        raise refuse("/data", f"data is {shown(items)}: send a list of events")
+        raise refuse("/data", "data is no list with anything in it: send a list of events")
     return [_event(item, f"/data/{place}") for place, item in enumerate(items)]
 
 
 def _event(item: object, path: str) -> Atomic:
     if not isinstance(item, dict):
-        raise refuse(path, f"{shown(item)} is no event: send an object of parameters")
+        raise refuse(path, "this is no event: send an object of parameters")
     values = {PARAMETERS[name]: value for name, value in item.items() if name in PARAMETERS}
     code = item.get("e")
     kind = EVENTS.get(code) if isinstance(code, str) else None
