@@ -48,6 +48,11 @@ class Facts:
         old, new = [g.body for g in before], [g.body for g in now]
         return Folded([f for f in old if f not in new], [f for f in new if f not in old], kept=True)
 
+    def messages_of(self, kind: str, source: str, event_id: str) -> list[Observation]:
+        """Those of one identity that matter."""
+        known = self._messages.get((kind, source), {}).get(event_id, [])
+        return known if isinstance(known, list) else [known]
+
     def messages(self) -> Iterator[Observation]:
         """Every message that matters."""
         for table in self._messages.values():

@@ -66,6 +66,8 @@ class Graph:
         self._members: dict[str, tuple[str, ...]] = {}
         """Contact or address -> its person, when that has two members or more."""
         self._timelines: dict[str, Timeline] = {}
+        self._companies: dict[str, str] = {}
+        """Domains of addresses in messages that proved to be no facts: an address says its domain all the same."""
         self._through: dict[str, int] = {}
         """Domain -> how many native keys resolve through it at some instant."""
         self._resting_on: dict[str, set[str]] = {}
@@ -87,13 +89,25 @@ class Graph:
         if added or removed:
             self._file(removed, added)
             flipped = self._root(removed, added, changes)
-            touched = self._erase(removed, added, changes)
-            self._settle(touched, flipped, changes)
+            touched, always = self._erase(removed, added, changes)
+            self._settle(touched, flipped, changes, always=always)
         return changes
 
     def messages(self) -> Iterator[Observation]:
         """Every message that matters: adding these to a new graph gives this one again, ``watched`` aside."""
         return self._facts.messages()
+
+    def messages_of(self, kind: str, source: str, event_id: str) -> list[Observation]:
+        """Those of one identity."""
+        return self._facts.messages_of(kind, source, event_id)
+
+    def seen_with(self, identifier: str) -> set[str]:
+        """Every identifier that a fact carries together with this one, also where the link is void or erased."""
+        return {each for fact in self.said.facts(identifier) for each in fact.ids} - {identifier}
+
+    def erased_until(self, identifier: str) -> int | None:
+        """Until when its touches and lead facts are to be forgotten."""
+        return self.erasures.until.get(identifier)
 
     def timeline(self, key: str, email_domain: str = "") -> Timeline:
         """Where facts with a native key belong, and since when; ``email_domain`` of an address nobody mentioned."""
@@ -177,6 +191,8 @@ class Graph:
         for fact in removed:
             remove(self._index, fact)
             self.domains.remove(fact)
+            if fact.email_domain:
+                self._companies[first_of(fact.ids, "e")] = fact.email_domain
             if fact.type in MERGES:
                 self._merging[first_of(fact.ids, "A")].remove(fact)
         for fact in added:
@@ -185,8 +201,13 @@ class Graph:
             if fact.type in MERGES:
                 self._merging.setdefault(first_of(fact.ids, "A"), []).append(fact)
 
-    def _erase(self, removed: list[Observation], added: list[Observation], changes: Changes) -> set[str]:
-        """Find the erasures anew; the identifiers of all facts that are new, gone, or link in another way."""
+    def _erase(
+        self, removed: list[Observation], added: list[Observation], changes: Changes
+    ) -> tuple[set[str], bool]:
+        """Find the erasures anew; the identifiers of all facts that are new, gone, or link in another way.
+
+        And whether deals may move though nothing seems to: these remember links that erasures have taken.
+        """
         facts = [*removed, *added]
         if self.erasures.until or any(fact.type == ERASURE for fact in facts):
             for each, (before, now) in self.erasures.update(self.said, removed, added).items():
@@ -195,7 +216,8 @@ class Graph:
                     changes.erased[each] = now
                 facts.extend(self._index.get(each, ()))
         found = {each for fact in facts for each in fact.ids}
-        return found.union(changes.watched)
+        hidden = any(self.view.effective(fact) is not fact for fact in (*removed, *added))
+        return found.union(changes.watched), hidden or bool(changes.watched)
 
     def _root(self, removed: list[Observation], added: list[Observation], changes: Changes) -> set[str]:
         """Find the roots of accounts and domains anew; the domains that are, or were, ambiguous."""
@@ -226,7 +248,7 @@ class Graph:
         if first != roots[1]:
             changes.redirects[node] = (first, roots[1])
 
-    def _settle(self, touched: set[str], flipped: set[str], changes: Changes) -> None:
+    def _settle(self, touched: set[str], flipped: set[str], changes: Changes, *, always: bool) -> None:
         """Find everything anew that rests on the links of these identifiers."""
         for each in touched:
             if each[0] in STRONGER:
@@ -237,15 +259,14 @@ class Graph:
                     self._shared.pop(each, None)
         near = {each for each in touched if each[0] in "ald"}
         near.update(*(self._resting_on.pop(each, ()) for each in touched | flipped))
-        erasing = bool(changes.watched)
         waiting: set[str] = set()
         for each in touched:
             if each[0] in "ce":
                 waiting.update(self._members.get(each, (each,)))
         while waiting:
-            self._settle_person(person_of(self.view, waiting.pop()), waiting, near, changes, always=erasing)
+            self._settle_person(person_of(self.view, waiting.pop()), waiting, near, changes, always=always)
         for each in [each for each in near if each[0] == "a"]:
-            self._settle_visitor(each, near, changes, always=erasing)
+            self._settle_visitor(each, near, changes, always=always)
         for each in near:
             if each[0] in "ld":
                 self._settle_record(each, changes)
@@ -311,8 +332,9 @@ class Graph:
         return True
 
     def _default(self, key: str) -> Timeline:
-        mail = (fact.email_domain for fact in self._index.get(key, ())) if key[0] == "e" else ()
-        return default(key, next(filter(None, mail), ""))
+        facts = self._index.get(key, ()) if key[0] == "e" else ()
+        known = next((fact.email_domain for fact in facts if fact.email_domain), "")
+        return default(key, known or self._companies.get(key, ""))
 
 
 def _domains(timeline: Sequence[tuple[int, str]]) -> set[str]:

@@ -47,7 +47,7 @@ class Observation(NamedTuple):
     """``touchpoints``, ``leads`` or ``deals``."""
     type: str
     ids: tuple[str, ...]
-    """Sorted keys, at most one of a kind; domains of free mail are left out."""
+    """Keys, at most one of a kind; domains of free mail are left out."""
     email_domain: str
     """Of the address behind ``e:``; empty when there is none, or when it is a free one."""
     domain_claims: tuple[str, ...]
