@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from revenue_core.identity.links import FactsBy, View
-from revenue_core.identity.observations import Observation, first_of
+from revenue_core.identity.observations import Observation, fact_order, first_of
 from revenue_core.identity.persons import neighbours
 
 ERASURE = "person_erased"
@@ -47,6 +47,10 @@ class Erasures:
                 self._reaching.setdefault(each, set()).add(erasure)
             touched |= reached
         return self._settle(touched)
+
+    def erasure_of(self, identifier: str) -> Observation:
+        """The latest erasure that reaches an identifier."""
+        return max(self._reaching[identifier], key=fact_order)
 
     def until_by(self, identifier: str, before: int) -> int | None:
         """``until`` by the erasures dated before an instant alone."""

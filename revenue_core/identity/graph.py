@@ -12,6 +12,7 @@ from sys import intern
 
 from revenue_core.identity.domains import Domains, claims_of
 from revenue_core.identity.erasures import ERASURE, Erasures, Past
+from revenue_core.identity.explaining import explain
 from revenue_core.identity.folding import Facts
 from revenue_core.identity.links import NOTHING, STRONGER, FactsBy, View, crowded, insert, remove
 from revenue_core.identity.merges import Merges
@@ -23,6 +24,7 @@ from revenue_core.identity.observations import (
     Event,
     GraphConfig,
     Observation,
+    Step,
     Timeline,
     event_of,
     fact_order,
@@ -153,6 +155,10 @@ class Graph:
         """How much is in doubt."""
         held = sum(self._through.get(domain, 0) for domain in self.domains.ambiguous)
         return Counts(len(self.domains.ambiguous), held, len(self._shared), len(self.merges.refused))
+
+    def explain(self, key: str, at: int, website: str = "") -> list[Step]:
+        """The steps from a native key to the root of its facts at an instant; ``website``: bare domain they name."""
+        return explain(self, key, at, website)
 
     def believed(self, key: str) -> Timeline:
         """Where a contact or address stands, as if it had never been erased."""

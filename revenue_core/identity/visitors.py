@@ -80,3 +80,8 @@ def spans(claims: Relation, start: int) -> list[tuple[str, int, int | None]]:
 def wavers(found: Ties) -> bool:
     """Whether any dated relation has two partners, so that all dates matter."""
     return any(len(each) > 1 and len({entry[1] for entry in each}) > 1 for each in found)
+
+
+def claimed(relation: Relation, at: int, ttl: int) -> bool:
+    """Whether a relation is in force at an instant: a first link that came too late claims nothing (R39)."""
+    return bool(relation) and relation[0][0] <= at + ttl

@@ -259,3 +259,20 @@ def test_new_pairs_and_what_is_watched_are_all_that_has_to_be_told(seed: int) ->
     for said, where in zip(reporter.arrived, expected.messages, strict=True):
         if said.ids:
             assert answer(reporter.graph, said) == journal_key(where), said
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_an_explanation_leads_step_by_step_to_where_the_facts_are(seed: int) -> None:
+    events, config = seeded(seed, 15 + seed)
+    graph = new_graph(config)
+    said = [observation(kind, event, config) for kind, event in events]
+    for each in said:
+        graph.add(each)
+    for each in said:
+        website = first_of(each.ids, "w")[2:]
+        for key in each.ids:
+            steps = graph.explain(key, each.at, website)
+            assert all(one.to == other.frm for one, other in pairwise(steps))
+            node = place(key, graph.timeline(key), each.at, website if key[0] == "a" else "")
+            root = node if node == "+" else graph.redirect(node)
+            assert (steps[0].frm, steps[-1].to) == (key, root) if steps else key == root
