@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import orjson
 
@@ -113,13 +113,14 @@ class ChunkLog:
     ``get`` reads the table; ``count`` is the number of messages in all chunks, the open one included.
     """
 
-    __slots__ = ("_get", "_root", "count", "epoch", "kind", "obsolete", "pending", "sealed", "version")
+    __slots__ = ("_get", "_root", "count", "epoch", "kind", "obsolete", "pending", "sealed")
+    version: ClassVar[int] = HOMELESS
+    """Of the chunks it writes; it reads those before."""
 
     def __init__(
         self, kind: bytes, root: bytes, get: Get, epoch: int = 0, sealed: int = 0, count: int = 0
     ) -> None:
         self.kind, self.epoch, self.sealed, self.count = kind, epoch, sealed, count
-        self.version = VERSION if kind == TOUCHES else HOMELESS
         self._root, self._get = root, get
         self.pending: dict[bytes, bytes] = {}
         """Records to be written before the account's header."""

@@ -124,7 +124,10 @@ def lengthen(route: int, redirect: int, rest: str, touch: Touch) -> str:
     """The inverse of ``shorten``."""
     if not rest:
         return ""
-    rest = rest.replace(CONTACT, f'"c:{touch.contact_id}"').replace(VISITOR, f'"a:{touch.visitor}"')
+    if CONTACT in rest:
+        rest = rest.replace(CONTACT, f'"c:{touch.contact_id}"')
+    if VISITOR in rest:
+        rest = rest.replace(VISITOR, f'"a:{touch.visitor}"')
     return f"[{route},{redirect},{rest}"
 
 
@@ -207,6 +210,7 @@ class TouchLog(ChunkLog):
     """The messages of touches; the open chunk is part of the account's header."""
 
     __slots__ = ("_ids", "_pruned_at", "_recent", "_recent_from", "_searches", "open")
+    version = VERSION
 
     def __init__(
         self, root: bytes, get: Get, sealed: int = 0, count: int = 0, recent_from: int = 0,
