@@ -83,7 +83,7 @@ def test_an_account_read_back_and_stored_again_is_the_same_bytes(events):
         assert codec.encode(state, packed) == raw
         state.account.read_past()
         assert codec.encode(state, packed) == raw
-        assert not packed.writes()
+        assert all(written is None for _, written in packed.writes())
 
 
 @settings(max_examples=50, deadline=None)
@@ -180,6 +180,14 @@ def test_a_newer_format_is_refused_with_the_way_out():
         decoded("A:acme", table)
 
 
+def without_homes(account: Account) -> Account:
+    """The account as if its messages had been stored before they had homes."""
+    for kind in ("touchpoints", "leads", "deals"):
+        for groups in account.groups(kind).values():
+            groups[:] = [group._replace(home="") for group in groups]
+    return account
+
+
 def test_an_account_of_format_1_is_read_and_written_in_the_present_format():
     old = {key.encode(): base64.b64decode(raw) for key, raw in FORMAT_1["accounts"].items()}
     assert {raw[0] for raw in old.values()} == {codec_v1.VERSION}
@@ -190,7 +198,7 @@ def test_an_account_of_format_1_is_read_and_written_in_the_present_format():
         table = dict(packed.writes())
         table[name.encode()] = codec.encode(state, packed)
         migrated, fresh = (codec.read(name, "x", t[name.encode()], t.get) for t in (table, anew))
-        assert migrated.account == fresh.account
+        assert migrated.account == without_homes(fresh.account)
         assert (migrated.checkpoint, migrated.horizon, migrated.silent) == (
             fresh.checkpoint, fresh.horizon, fresh.silent,
         )  # fmt: skip
