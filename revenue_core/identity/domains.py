@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from revenue_core.identity.observations import HELD, Observation, fact_order, first_of
 
 
-def claims_of(fact: Observation) -> Iterator[tuple[str, str]]:
+def claims_of(fact: Observation) -> list[tuple[str, str]]:
     """(domain, account) of each claim a fact makes."""
     account = first_of(fact.ids, "A")
     if not account:
-        return
+        return []
     site = first_of(fact.ids, "w")
+    domains = dict.fromkeys("w:" + domain for domain in fact.domain_claims)
     if site:
-        yield site, account
-    for domain in fact.domain_claims:
-        if "w:" + domain != site:
-            yield "w:" + domain, account
+        domains[site] = None
+    return [(domain, account) for domain in domains]
 
 
 class Domains:

@@ -79,12 +79,10 @@ class Graph:
 
     def add(self, observation: Observation) -> Changes:
         """Take one message into account."""
-        message = observation._replace(
-            source=intern(observation.source),
-            kind=intern(observation.kind),
-            type=intern(observation.type),
-            ids=tuple(map(intern, observation.ids)),
-            email_domain=intern(observation.email_domain),
+        at, source, event_id, digest, kind, type_, ids, mail, claims, into = observation
+        ids = tuple(map(intern, ids))
+        message = Observation(
+            at, intern(source), event_id, digest, intern(kind), intern(type_), ids, intern(mail), claims, into
         )
         removed, added, kept = self._facts.add(message)
         changes = Changes(kept)
@@ -215,12 +213,13 @@ class Graph:
         And whether deals may move though nothing seems to: these remember links that erasures have taken.
         """
         facts = [*removed, *added]
-        if self.erasures.until or any(fact.type == ERASURE for fact in facts):
-            for each, (before, now) in self.erasures.update(self.said, removed, added).items():
-                changes.watched.add(each)
-                if now is not None and (before is None or now > before):
-                    changes.erased[each] = now
-                facts.extend(self._index.get(each, ()))
+        if not self.erasures.until and ERASURE not in [fact.type for fact in facts]:
+            return {each for fact in facts for each in fact.ids}, False
+        for each, (before, now) in self.erasures.update(self.said, removed, added).items():
+            changes.watched.add(each)
+            if now is not None and (before is None or now > before):
+                changes.erased[each] = now
+            facts.extend(self._index.get(each, ()))
         found = {each for fact in facts for each in fact.ids}
         hidden = any(self.view.effective(fact) is not fact for fact in (*removed, *added))
         return found.union(changes.watched), hidden or bool(changes.watched)
@@ -256,19 +255,22 @@ class Graph:
 
     def _settle(self, touched: set[str], flipped: set[str], changes: Changes, *, always: bool) -> None:
         """Find everything anew that rests on the links of these identifiers."""
+        near: set[str] = set()
+        waiting: set[str] = set()
         for each in touched:
-            if each[0] in STRONGER:
+            kind = each[0]
+            if kind in STRONGER:
                 kinds = crowded(each, self.view.facts(each), self.config.max_links)
                 if kinds:
                     self._shared[each] = kinds
                 else:
                     self._shared.pop(each, None)
-        near = {each for each in touched if each[0] in "ald"}
-        near.update(*(self._resting_on.pop(each, ()) for each in touched | flipped))
-        waiting: set[str] = set()
-        for each in touched:
-            if each[0] in "ce":
+            if kind in "ce":
                 waiting.update(self._members.get(each, (each,)))
+            elif kind in "ald":
+                near.add(each)
+        for each in touched | flipped:
+            near.update(self._resting_on.pop(each, ()))
         while waiting:
             self._settle_person(person_of(self.view, waiting.pop()), waiting, near, changes, always=always)
         for each in [each for each in near if each[0] == "a"]:
@@ -345,5 +347,10 @@ class Graph:
 
 def _domains(timeline: Sequence[tuple[int, str]]) -> set[str]:
     """The domains that facts go through, a visitor's with a site of its own aside."""
-    nodes = (node.removeprefix(FALLBACK) for _, node in timeline)
-    return {node for node in nodes if node[:2] == "w:"}
+    found = set()
+    for _, node in timeline:
+        if node[:2] == "w:":
+            found.add(node)
+        elif node[:4] == FALLBACK + "w:":
+            found.add(node[2:])
+    return found

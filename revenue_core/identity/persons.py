@@ -42,8 +42,7 @@ def neighbours(view: View, key: str, facts: Iterable[Observation]) -> Iterator[s
 def person_of(view: View, key: str) -> Person:
     """The person an identifier (``c:`` or ``e:``) belongs to."""
     facts = view.facts(key)
-    found = {key}
-    found.update(neighbours(view, key, facts))
+    found = {key, *neighbours(view, key, facts)}
     if len(found) == 1:
         return Person((key,), facts)
     by_member = {key: facts}
