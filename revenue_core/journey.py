@@ -321,6 +321,12 @@ def _credit_order(row: Row) -> tuple[int, str, int, str]:
     return row["conversion_at_ms"], row["conversion_id"], row["touch_at_ms"], row["touch_id"]
 
 
+def recall(state: State, config: CoreConfig) -> None:
+    """Find the answers last given, if that was put off, before the facts they were given on are no longer to be had."""
+    if state.earlier is not None:
+        state.before, state.earlier = _given(state, config), None
+
+
 def replace_facts(state: State, account: Account) -> None:
     """Go on with another set of facts, of which some have left; what was answered before has been remembered."""
     state.account, state.answers, state.known = account, None, None

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from streams.homes import FALLBACK, UNSURE, Home, mark
+from streams.homes import ERASED, FALLBACK, UNSURE, Home, mark
 
 KEY, NODE, GONE = b"k:", b"n:", b"x:"
 MIN = -(2**62)
@@ -88,7 +88,7 @@ class DictStore(dict[bytes, bytes]):
 
 
 class Replica:
-    """A copy of the table, perhaps behind. ``position`` is the newest decision it has."""
+    """A copy of the table, perhaps behind. ``position`` is the newest decision of which it is sure to have all."""
 
     def __init__(self, store: Store | None = None) -> None:
         self.store: Store = DictStore() if store is None else store
@@ -110,7 +110,8 @@ class Replica:
             if known is None and key[:2] == GONE:
                 self.erasures += 1
             self.store.put(key, value)
-            self.position = max(self.position, decision)
+            # more records of the same decision may follow
+            self.position = max(self.position, decision - 1)
             subject = key[2:].decode()
             if key[:2] == KEY:
                 self._entries.pop(subject, None)
@@ -198,7 +199,7 @@ class Replica:
         for other in ids:
             if other != key and (other[:2] != "l:" and other[:2] != "d:"):
                 node = self._node(other, ids, email_domain, at)
-                return key if node[:2] in {"a:", "e:"} else node
+                return key if node[:2] in {"a:", "e:"} or node == ERASED else node
         return key
 
 

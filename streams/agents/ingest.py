@@ -165,8 +165,6 @@ class IngestHandler(StatelessHandler):
             kind, translate.identifiers(event, self.tables.hash_key), self.tables.is_free
         )
         replica = self.replica
-        if kind != "deals" and event_type != ERASED and replica.suppressed(ids, at):
-            return Answer(at, event_type, "erased")
         root, home = replica.place(ids, email_domain, at)
         observation = Observation(
             at, source, event_id, content[:DIGEST_DIGITS], kind, event_type, ids, email_domain,
@@ -175,9 +173,12 @@ class IngestHandler(StatelessHandler):
         news = event_type in DECIDING or replica.news(ids, at)
         if not news and observation.domain_claims:
             news = replica.claims(ids[0], observation.domain_claims)
-        sighting = Sighting(observation, root) if news else None
+        sighting = Sighting(observation, home.node, root) if news else None
+        if kind != "deals" and event_type != ERASED and replica.suppressed(ids, at):
+            # what it links is still needed: who is erased may depend on it
+            return Answer(at, event_type, "erased", None, sighting and Sighting(observation))
         if event_type == ERASED:
-            return Answer(at, event_type, "ok", None, sighting)
+            return Answer(at, event_type, "ok", None, Sighting(observation))
         if kind == "touchpoints":
             touch = translate.touch(event, self.tables.channels)
             value = encode_touch(touch, source, event_id, content, record.timestamp, home)

@@ -182,16 +182,6 @@ class JourneyRun:
         else:
             self.touched[key] = live
 
-    def settle_now(self, key: bytes, live: Live) -> None:
-        """Answer what is not answered yet."""
-        self.touched.pop(key, None)
-        state = live.state
-        if not state.quarantined and (
-            live.facts or state.stale or state.unsent or state.settle_at is not None
-        ):
-            self.changed[key] = live
-            self._settle(key, live, "event", self.part.watermark)
-
     def mark(self, key: bytes, live: Live, record: Record, cause: str) -> None:
         """A record has been applied to an account, and is the cause of its next rows."""
         live.state.applied, live.timestamp, live.headers, live.cause = (

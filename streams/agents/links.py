@@ -34,21 +34,23 @@ class Sighting(NamedTuple):
     """An observation as it is reported."""
 
     observation: Observation
-    root: str
-    """Where the fact was put; empty when it is where its account reports it from."""
+    node: str = ""
+    """What its native key was taken for, when the fact has just been put somewhere."""
+    root: str = ""
+    """Where it was put."""
 
 
 def links_record(sightings: Sequence[Sighting]) -> Output:
     """The control record by which ingest and accounts report what they see."""
-    listed = [[*each.observation, each.root] for each in sightings]
+    listed = [[*each.observation, each.node, each.root] for each in sightings]
     return Output(CONTROL, None, orjson.dumps({"k": LINKS, "l": listed}))
 
 
 def read_links(raw: Mapping[str, Any]) -> list[Sighting]:
     """The inverse. Raises LookupError, TypeError, ValueError."""
     found = []
-    for *fields, root in raw["l"]:
-        found.append(Sighting(_observation(fields), root))
+    for *fields, node, root in raw["l"]:
+        found.append(Sighting(_observation(fields), node, root))
     return found
 
 
@@ -95,7 +97,7 @@ class Links:
     def handle(self, decision: int, sightings: Sequence[Sighting], effects: Effects) -> None:
         """Take what one control record, at this offset, says."""
         net, seen = Net(), set[str]()
-        for observation, _ in sightings:
+        for observation, *_ in sightings:
             net.add(self.graph.add(observation))
             seen.update(observation.ids)
             seen.update(f"w:{domain}" for domain in observation.domain_claims)
@@ -121,19 +123,21 @@ class Links:
             routes[key] |= self._homes(key, old, net)
         for node, (before, after) in net.redirects.items():
             told[before].append([homes.REDIRECT, node, decision, after])
-        for observation, root in sightings:
-            key = observation.ids[0] if root else ""
+        for observation, node, root in sightings:
+            key = observation.ids[0] if node else ""
             if key[:2] in {"A:", "w:", ""}:
                 continue
             timeline = self.graph.timeline(key)
-            if len(timeline) > 1 or self._root(timeline[0][1], key) != root:
-                routes[key].add(root)
+            # where it was put, and where it has been taken from there since, by what was decided about the node
+            for each in (root, self.graph.redirect(node)):
+                if len(timeline) > 1 or self._root(timeline[0][1], key) != each:
+                    routes[key].add(each)
         for key, roots in routes.items():
             route = [
                 (since, node, self._root(node, "") if node else "")
                 for since, node in self.graph.timeline(key)
             ]
-            for root in roots:
+            for root in sorted(roots):
                 told[root].append([homes.ROUTE, key, decision, route])
         self._erase(decision, net, sightings, told)
         return told
@@ -164,13 +168,14 @@ class Links:
             roots = self._reach(identifier)
             if identifier in net.timelines:
                 roots |= self._homes(identifier, net.timelines[identifier][0], net)
-            for root in roots:
+            for root in sorted(roots):
                 told[root].append([homes.ERASURE, mark(identifier), decision, until])
-        for observation, root in sightings:
-            for identifier in observation.ids if root else ():
+        for observation, node, root in sightings:
+            for identifier in observation.ids if node else ():
                 limit = self.graph.erased_until(identifier)
                 if limit is not None and observation.at <= limit:
-                    told[root].append([homes.ERASURE, mark(identifier), decision, limit])
+                    for each in sorted({root, self.graph.redirect(node)}):
+                        told[each].append([homes.ERASURE, mark(identifier), decision, limit])
 
     def _reach(self, identifier: str) -> set[str]:
         """Accounts in which a fact that carries an identifier can be."""

@@ -77,8 +77,7 @@ def sighting(kind: str, identity: str, message: Group[Any], home: Home) -> Sight
         Observation(
             message.at, source, event_id, message.digest[:DIGEST_DIGITS], kind, message.body.type, home.ids,
             home.email_domain, (), "",
-        ),
-        "",
+        )
     )  # fmt: skip
 
 
@@ -119,11 +118,9 @@ class Moves:
             return
         stored = live.packed.touches.count + live.packed.facts.count
         moving = stored and any(entry[0] != homes.WATCH for entry in decisions.entries)
-        if moving:
-            job.settle_now(key, live)
-            live = job.load(key)
-            if not live.state.quarantined:
-                core.remember(live.state, job.config)
+        if moving and not live.state.quarantined:
+            core.remember(live.state, job.config)
+            core.recall(live.state, job.config)
         new = live.packed.learn(decisions.entries)
         job.mark(key, live, record, f"identity:{max((entry[2] for entry in new), default=0)}")
         watched = {entry[1] for entry in new if entry[0] == homes.WATCH}
@@ -221,7 +218,7 @@ class Moves:
         facts = (account.lead_groups, account.deal_groups)
         here = account.touch_count + sum(len(groups) for table in facts for groups in table.values())
         if packed.knows.erasures or 2 * here < handing.count:
-            self.job.settle_now(key, live)
+            core.recall(live.state, self.job.config)
             packed.purge()
 
     def receive(self, key: bytes, transfer: Transfer, record: Record) -> None:

@@ -70,9 +70,9 @@ def facts(random: Random) -> list[Event]:
 
 def _of_people(random: Random, number: int, kind: str, message: dict[str, Any]) -> dict[str, Any]:
     message["event_id"] = f"e{number}"
-    if random.random() < 0.2:
+    if kind != "leads" and random.random() < 0.2:
         return message
-    return people.carried(random, kind, message)
+    return people.carried(random, kind, message, number)
 
 
 def deliveries(random: Random, events: list[Event], partitions: int) -> list[Delivery]:
