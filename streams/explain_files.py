@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,19 @@ import orjson
 
 from revenue_core.config import CoreConfig
 from revenue_core.explain import Explanation
+from revenue_core.identity.graph import Graph
 from revenue_core.journey import State
 from streams import chunks, codec, translate
-from streams.explain_subject import DEAL, Answer, NotFound, Subject, explained, journal_keys
+from streams.explain_identity import Trail, identity_of, trail
+from streams.explain_subject import (
+    DEAL,
+    Answer,
+    NotFound,
+    Subject,
+    explained,
+    journal_keys,
+    number_of_facts,
+)
 from streams.explain_versions import versions
 from streams.files import Line
 from streams.memory.executor import MemoryExecutor
@@ -46,17 +56,25 @@ def answer(
     Raises NotFound.
     """
     reading = _read(service, lines, subject)
-    explanation = _explain(reading, subject, config)
+    graph = service.coordinator.links.graph
     source = ", ".join(files)
-    if explanation is None:
-        raise NotFound(_not_found(reading, subject, source))
-    notes = []
+    led = Trail()
+    if subject.kind == DEAL:
+        found = _deal(reading, subject, config)
+    else:
+        led = _led(reading, subject, graph)
+        found = _whole(reading, led.root, subject, config)
+    if found is None:
+        raise NotFound(led.gone or _not_found(reading, subject, source))
+    root, state, explanation = found
+    notes = list(led.notes)
     if reading.refused:
         notes.append(
             f"{reading.refused:,} of {reading.lines:,} lines were refused and count for nothing here: "
             "`headwater score` writes them with their reasons"
         )
-    return Answer(explanation, versions(reading.credits), source, notes)
+    identity = identity_of(graph, root, state.account, explanation.deal_id)
+    return Answer(explanation, versions(reading.credits), source, notes, identity.groups, led.moved)
 
 
 def _read(service: Service, lines: Iterable[Line], subject: Subject) -> _Reading:
@@ -82,36 +100,53 @@ def _read(service: Service, lines: Iterable[Line], subject: Subject) -> _Reading
     return reading
 
 
-def _explain(reading: _Reading, subject: Subject, config: CoreConfig) -> Explanation | None:
-    """The explanation; of a deal that several accounts have, the one in which it changed last."""
-    found = [
-        explanation
-        for state in _candidates(reading, subject)
-        if (explanation := explained(state, subject, config, reading.latest)) is not None
-    ]
-    if subject.kind == DEAL:
-        found.sort(key=lambda each: each.deals[0].history[-1].at_ms, reverse=True)
-    return found[0] if found else None
+Found = tuple[str, State, Explanation]
+"""Journal key of an account, the account, what there is to say of it or of its deal."""
 
 
-def _candidates(reading: _Reading, subject: Subject) -> Iterator[State]:
-    """The accounts that may be, or have, the subject."""
-    if subject.kind == DEAL:
-        part = orjson.dumps(subject.id)
-        holding = {
-            chunks.root_of(key) for key, raw in reading.table.items() if chunks.is_chunk(key) and part in raw
-        }
-        keys = [key for key in reading.accounts if key.encode() in holding]
-    else:
-        keys = [key for key in journal_keys(subject.id) if key in reading.accounts]
-        keys = keys or [key for key in reading.accounts if translate.account_id(key) == subject.id]
-    for key in keys:
-        table = reading.table
-        yield codec.read(key, translate.account_id(key), table[key.encode()], table.get)
+def _state(reading: _Reading, key: str) -> State | None:
+    table = reading.table
+    raw = table.get(key.encode())
+    return None if raw is None else codec.read(key, translate.account_id(key), raw, table.get)
+
+
+def _led(reading: _Reading, subject: Subject, graph: Graph) -> Trail:
+    """Where the id of an account leads."""
+    keys = [key for key in journal_keys(subject.id) if key in reading.accounts]
+    keys = keys or [key for key in reading.accounts if translate.account_id(key) == subject.id]
+    state = _state(reading, keys[0]) if keys else None
+    if state is None:
+        return trail(graph, subject.id, "", 0)
+    return trail(graph, subject.id, keys[0], number_of_facts(state))
+
+
+def _whole(reading: _Reading, root: str, subject: Subject, config: CoreConfig) -> Found | None:
+    state = _state(reading, root)
+    explanation = explained(state, subject, config, reading.latest) if state is not None else None
+    return None if state is None or explanation is None else (root, state, explanation)
+
+
+def _deal(reading: _Reading, subject: Subject, config: CoreConfig) -> Found | None:
+    """A deal in its account; of several that have it the one in which it changed last."""
+    part = orjson.dumps(subject.id)
+    holding = {
+        chunks.root_of(key) for key, raw in reading.table.items() if chunks.is_chunk(key) and part in raw
+    }
+    keys = [key for key in reading.accounts if key.encode() in holding]
+    found = [each for key in keys if (each := _whole(reading, key, subject, config)) is not None]
+    return max(found, key=lambda each: each[2].deals[0].history[-1].at_ms, default=None)
+
+
+def _has_facts(reading: _Reading, key: str) -> bool:
+    """Not so of those that only know where facts have gone."""
+    table = reading.table
+    state, _ = codec.decode(key, "", table[key.encode()], table.get)
+    account = state.account
+    return bool(account.touch_count or account.lead_groups or account.deal_groups)
 
 
 def _not_found(reading: _Reading, subject: Subject, source: str) -> str:
-    known = [translate.account_id(key) for key in reading.accounts]
+    known = [translate.account_id(key) for key in reading.accounts if _has_facts(reading, key)]
     text = f"no {subject} in {source}: {reading.lines:,} lines with {len(known):,} accounts were searched"
     if subject.kind == DEAL:
         return f"{text} for its deal events"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from revenue_core.config import CoreConfig
 from revenue_core.explain import Explanation, explain_account, only_deal, only_models
 from revenue_core.journey import State
 from streams.explain_versions import Row, Version, column_filter, last_rows
+
+if TYPE_CHECKING:
+    from streams.explain_identity import Belonging, Link
 
 ACCOUNT, DEAL = "account", "deal"
 READABLE = {"deal:": "d:", "domain:": "w:", "lead:": "l:"}
@@ -48,13 +51,19 @@ class Answer:
     """Where it was read from."""
     notes: Sequence[str] = ()
     """What the reader should know about it."""
+    identity: Sequence[Belonging] = ()
+    """Why its facts belong to it; of a deal, why the deal does."""
+    moved: Sequence[Link] = ()
+    """What led here from the account that was asked for, when that is another one."""
 
     def to_json(self) -> dict[str, Any]:
         """As one JSON object."""
         return {
             "source": self.source,
             "notes": list(self.notes),
+            "moved": [link.to_json() for link in self.moved],
             **asdict(self.explanation),
+            "identity": [each.to_json() for each in self.identity],
             "versions": [asdict(each) for each in self.versions],
         }
 
@@ -78,6 +87,13 @@ def journal_keys(account_id: str) -> list[str]:
             if account_id.startswith(name)
         ),
     ]
+
+
+def number_of_facts(state: State) -> int:
+    """Messages in an account whose touches have been read, one per fact."""
+    account = state.account
+    tables = (account.touch_groups, account.lead_groups, account.deal_groups)
+    return sum(len(groups) for table in tables for groups in table.values())
 
 
 def explained(state: State, subject: Subject, config: CoreConfig, now: int) -> Explanation | None:

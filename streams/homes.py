@@ -121,20 +121,27 @@ class Knowledge:
 
     def learn(self, entry: Sequence[Any]) -> bool:
         """Take a decision as JSON: (kind, subject, control offset, what). False for one that is known or outdated."""
+        if self.has(entry):
+            return False
         kind, subject, decision, what = entry
         if kind == WATCH:
-            known = subject in self.watched
             self.watched.add(subject)
-            return not known
+            return True
         table = self._table(kind)
-        if subject in table and table[subject][0] >= decision:
-            return False
         if kind == ROUTE:
             what = tuple((since, node, root) for since, node, root in what)
         elif kind == ERASURE and subject in table:
             what = max(what, table[subject][1])
         table[subject] = decision, what
         return True
+
+    def has(self, entry: Sequence[Any]) -> bool:
+        """Whether a decision is known, or one that came after it on the same subject."""
+        kind, subject, decision, _ = entry
+        if kind == WATCH:
+            return subject in self.watched
+        known = self._table(kind).get(subject)
+        return known is not None and bool(known[0] >= decision)
 
     def _table(self, kind: str) -> dict[str, Any]:
         tables: dict[str, dict[str, Any]] = {

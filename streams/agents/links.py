@@ -103,7 +103,7 @@ class Links:
             seen.update(f"w:{domain}" for domain in observation.domain_claims)
         told = self._decisions(decision, net, sightings)
         self._watch(net, seen, told, effects, decision)
-        for root, entries in told.items():
+        for root, entries in sorted(told.items()):
             effects.outputs.append(Output(JOURNAL, root.encode(), encode_decisions(entries)))
         self._publish(decision, net, seen, effects)
         for each in dict.fromkeys(_identity(sighting.observation) for sighting in sightings):
@@ -121,18 +121,20 @@ class Links:
         routes: defaultdict[str, set[str]] = defaultdict(set)
         for key, (old, _) in net.timelines.items():
             routes[key] |= self._homes(key, old, net)
-        for node, (before, after) in net.redirects.items():
+        for node, (before, after) in sorted(net.redirects.items()):
             told[before].append([homes.REDIRECT, node, decision, after])
         for observation, node, root in sightings:
             key = observation.ids[0] if node else ""
             if key[:2] in {"A:", "w:", ""}:
                 continue
             timeline = self.graph.timeline(key)
-            # where it was put, and where it has been taken from there since, by what was decided about the node
-            for each in (root, self.graph.redirect(node)):
+            # where it was put, and where it may have been taken since: by what was decided about the node, or, of a
+            # visitor whom nobody claimed for a while, to the domain that the fact names
+            websites = [each for each in observation.ids if each[:2] == "w:"] if key[:2] == "a:" else []
+            for each in sorted({root, *map(self.graph.redirect, (node, *websites))}):
                 if len(timeline) > 1 or self._root(timeline[0][1], key) != each:
                     routes[key].add(each)
-        for key, roots in routes.items():
+        for key, roots in sorted(routes.items()):
             route = [
                 (since, node, self._root(node, "") if node else "")
                 for since, node in self.graph.timeline(key)
@@ -164,7 +166,7 @@ class Links:
         sightings: Sequence[Sighting],
         told: defaultdict[str, list[list[Any]]],
     ) -> None:
-        for identifier, until in net.erased.items():
+        for identifier, until in sorted(net.erased.items()):
             roots = self._reach(identifier)
             if identifier in net.timelines:
                 roots |= self._homes(identifier, net.timelines[identifier][0], net)

@@ -117,7 +117,10 @@ class Moves:
         if live is None or record.offset <= live.state.applied:
             return
         stored = live.packed.touches.count + live.packed.facts.count
-        moving = stored and any(entry[0] != homes.WATCH for entry in decisions.entries)
+        knows = live.packed.knows
+        moving = stored and any(
+            entry[0] != homes.WATCH and not knows.has(entry) for entry in decisions.entries
+        )
         if moving and not live.state.quarantined:
             core.remember(live.state, job.config)
             core.recall(live.state, job.config)
@@ -126,7 +129,7 @@ class Moves:
         watched = {entry[1] for entry in new if entry[0] == homes.WATCH}
         if watched and stored:
             self._report_all(key, live, watched)
-        if moving and any(entry[0] != homes.WATCH for entry in new):
+        if moving:
             core.replace_facts(live.state, live.packed.refold(live.state.account.account_id))
             job.touched[key] = live
             handing = live.packed.handing

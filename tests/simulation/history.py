@@ -56,13 +56,16 @@ def facts(random: Random) -> list[Event]:
             "account_id": random.choice(accounts),
         }
         made.append((kind, FIELDS[kind](random, message)))
-    if random.random() < PEOPLE:
+    of_people = random.random() < PEOPLE
+    if of_people:
         made = [(kind, _of_people(random, n, kind, message)) for n, (kind, message) in enumerate(made)]
         for n in range(random.randint(4, 16)):
             at = START_MS + random.randrange(span + 1) * HOUR
             made.append(("leads", {"event_id": f"i{n}", "occurred_at": at, **people.told(random)}))
     for kind, message in random.sample(made, len(made) // 8):
         # a tracker that sends again takes the time anew: within 24 h one fact, beyond another (R02)
+        if of_people and kind == "leads":
+            continue  # at another instant it may belong to another account (``people.carried``)
         again = message["occurred_at"] + random.choice([1, 20, 24, 25, 60]) * HOUR
         made.append((kind, {**message, "occurred_at": again}))
     return made
