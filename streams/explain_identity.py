@@ -49,8 +49,7 @@ class Link:
         return {"rule": self.rule, "from": self.frm, "to": self.to, "at": self.at, "event": self.event}
 
     def __str__(self) -> str:
-        made = f" ({self.at}, {self.event})" if self.event else ""
-        return f"{named(self.frm)} {self.phrase}{made}"
+        return self.phrase + (f" ({self.at}, {self.event})" if self.event else "")
 
     @property
     def phrase(self) -> str:
@@ -132,6 +131,15 @@ def named(key: str) -> str:
     if key.startswith(HELD):
         return f"{named(key.removeprefix(HELD))}, which several claim"
     return f"{NAMES[key[:2]]} {shortened(key[2:])}"
+
+
+def told(links: Sequence[Link]) -> str:
+    """A chain of at least one link as a sentence.
+
+    >>> told([Link("seen with", "a:v", "c:c1", "", ""), Link("seen with", "c:c1", "A:acme", "2026-03-01", "x:1")])
+    'visitor v: seen with contact c1, seen with account acme (2026-03-01, x:1)'
+    """
+    return f"{named(links[0].frm)}: {', '.join(map(str, links))}"
 
 
 def link_of(graph: Graph, step: Step) -> Link:
@@ -253,7 +261,9 @@ def trail(graph: Graph, account_id: str, key: str, facts: int) -> Trail:
     notes = [erased + "."] if erased else []
     if not facts:
         left = _left(graph, key, account_id) if key else None
-        return left._replace(notes=[*left.notes, *notes]) if left is not None else Trail(gone=erased)
+        if left is not None:
+            return left._replace(notes=[*left.notes, *notes])
+        return Trail(gone=erased) if erased or not key else Trail(key, notes=["Nothing belongs to it now."])
     return Trail(key, notes=[*_claims(graph, key), *notes])
 
 
@@ -278,10 +288,8 @@ def _left(graph: Graph, key: str, account_id: str) -> Trail | None:
     if len(ends) == 1:
         ((root, moved),) = ends.items()
         return Trail(root, moved, [_hint(account_id, root, moved)])
-    told = "; ".join(
-        f"account {translate.account_id(root)}: {', '.join(map(str, moved))}" for root, moved in ends.items()
-    )
-    return Trail(key, notes=[f"What it had belongs to {len(ends)} accounts, by its instant. To {told}."])
+    ways = [f"To {translate.account_id(root)}: {told(moved)}." for root, moved in ends.items()]
+    return Trail(key, notes=[f"What it had belongs to {len(ends)} accounts, by its instant.", *ways])
 
 
 def _hint(account_id: str, root: str, moved: Sequence[Link]) -> str:
@@ -290,7 +298,7 @@ def _hint(account_id: str, root: str, moved: Sequence[Link]) -> str:
         link = moved[0]
         how = f"was merged into {translate.account_id(root)} ({link.at}, {link.event})"
     else:
-        how = f"belongs to {translate.account_id(root)}: {'; '.join(map(str, moved))}"
+        how = f"belongs to {translate.account_id(root)} now. {told(moved)}"
     return f"{account_id} {how}. What follows is of {translate.account_id(root)}."
 
 
@@ -300,12 +308,12 @@ def _claims(graph: Graph, root: str) -> list[str]:
         return []
     domain = root.removeprefix(HELD)
     claims = sorted(graph.domains.claimants(domain).items(), key=lambda claim: fact_order(claim[1]))
-    told = "; ".join(
+    text = "; ".join(
         f"{account[2:]} ({iso_z(fact.at)}, {fact.source}:{shortened(fact.event_id)})"
         for account, fact in claims
     )
     return [
-        f"{named(domain)} is held without rows until merges or claims leave one account. It is claimed by {told}."
+        f"{named(domain)} is held without rows until merges or claims leave one account. It is claimed by {text}."
     ]
 
 

@@ -174,11 +174,13 @@ class Knowledge:
                     return Place("", home, decision)
         route = self.routes.get(home.native)
         if route is not None and route[0] > home.route:
-            node, root, decision = self._routed(route, home, instant)
-            home = home._replace(route=route[0], redirect=decision, node=node)
-            decided = route[0]
+            node, target, known = self._routed(route, home, instant)
+            home, decided = home._replace(route=route[0], redirect=known, node=node), route[0]
             if node == ERASED:
                 return Place("", home, decided)
+            if target != root:
+                # what has been decided about the fact since is known there; here only what concerned the account
+                return Place(target, home, decided)
         redirect = self.redirects.get(home.node)
         if redirect is not None and redirect[0] > home.redirect:
             decision, root = redirect

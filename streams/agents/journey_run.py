@@ -182,6 +182,12 @@ class JourneyRun:
         else:
             self.touched[key] = live
 
+    def answer_now(self, key: bytes, live: Live) -> None:
+        """Send what follows from the facts of an account that has been marked."""
+        self.touched.pop(key, None)
+        if not live.state.quarantined:
+            self._settle(key, live, "event", self.part.watermark)
+
     def mark(self, key: bytes, live: Live, record: Record, cause: str) -> None:
         """A record has been applied to an account, and is the cause of its next rows."""
         live.state.applied, live.timestamp, live.headers, live.cause = (

@@ -43,9 +43,18 @@ def test_a_route_is_dated() -> None:
     assert place(knows, home("c:1"), at=50) == "A:merged"
 
 
-def test_the_stamps_of_a_placed_fact_are_those_of_the_decisions_used() -> None:
+def test_a_fact_that_a_route_takes_away_is_left_to_what_is_known_where_it_goes() -> None:
     knows = knowing(
         [ROUTE, "c:1", 7, [[LONG_AGO, "A:x", "A:x"]]],
+        [REDIRECT, "A:x", 9, "A:y"],
+    )
+    found = knows.place(home("c:1"), 100, "here", erasable=True)
+    assert (found.root, found.home.route, found.home.redirect, found.home.node) == ("A:x", 7, 7, "A:x")
+
+
+def test_the_stamps_of_a_placed_fact_are_those_of_the_decisions_used() -> None:
+    knows = knowing(
+        [ROUTE, "c:1", 7, [[LONG_AGO, "A:x", "here"]]],
         [REDIRECT, "A:x", 9, "A:y"],
     )
     found = knows.place(home("c:1"), 100, "here", erasable=True)
@@ -53,12 +62,12 @@ def test_the_stamps_of_a_placed_fact_are_those_of_the_decisions_used() -> None:
     assert found.decided == 9
 
 
-def test_a_redirect_older_than_the_route_that_used_it_is_passed_over() -> None:
+def test_a_redirect_older_than_the_route_that_keeps_a_fact_is_passed_over() -> None:
     knows = knowing(
-        [ROUTE, "c:1", 9, [[LONG_AGO, "A:x", "A:z"]]],
+        [ROUTE, "c:1", 9, [[LONG_AGO, "A:x", "here"]]],
         [REDIRECT, "A:x", 7, "A:y"],
     )
-    assert place(knows, home("c:1")) == "A:z"
+    assert place(knows, home("c:1")) == "here"
 
 
 def test_where_nobody_claims_a_visitor_its_website_domain_counts() -> None:
