@@ -132,7 +132,7 @@ class Links:
             # visitor whom nobody claimed for a while, to the domain that the fact names
             websites = [each for each in observation.ids if each[:2] == "w:"] if key[:2] == "a:" else []
             for each in sorted({root, *map(self.graph.redirect, (node, *websites))}):
-                if len(timeline) > 1 or self._root(timeline[0][1], key) != each:
+                if len(timeline) > 1 or timeline[0][1] != node or self._root(node, key) != each:
                     routes[key].add(each)
         for key, roots in sorted(routes.items()):
             route = [

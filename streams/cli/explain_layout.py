@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from revenue_core.explain_facts import major, number
+from streams.cli.explain_words import (
+    LONGEST,
+    TOLD,
+    belonging_line,
+    chain_text,
+    count,
+    details,
+    earning_parts,
+    in_terminal,
+    path_text,
+    reasons,
+    when,
+)
 from streams.cli.output import console
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from revenue_core.attribution.workings import Part, Working
+    from revenue_core.attribution.workings import Working
     from revenue_core.config import CoreConfig
-    from revenue_core.explain import ConversionView, PathView, TouchView
+    from revenue_core.explain import ConversionView
     from revenue_core.explain_facts import DealView
     from streams.explain_subject import Answer
     from streams.explain_versions import Version
 
-LONGEST = 40
-"""Rows of one table; the rest is counted. --json has all."""
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 ROUNDING = (
     "Amounts are cut to whole minor units; a unit that is left goes to the largest remainder, and between equal "
     "ones to the earlier touch. Such parts are marked +."
@@ -47,6 +56,7 @@ class Layout:
         self._head()
         self._touches()
         self._leads()
+        self._identity()
         self._deals()
         self._conversions()
         self._versions()
@@ -77,7 +87,7 @@ class Layout:
             self._row(
                 table, str(touch.number), when(touch.at), direction, touch.type, touch.channel, touch.rule
             )
-            self._row(table, "", *[""] * 2, *_details(touch), style="dim")
+            self._row(table, "", *[""] * 2, *details(touch), style="dim")
         self._print(table, len(touches))
 
     def _leads(self) -> None:
@@ -89,10 +99,29 @@ class Layout:
             self._row(table, lead.lead_id, lead.level, "open" if lead.open else "closed", lead.reason)
         self._print(table)
 
+    def _identity(self) -> None:
+        """Of an account; a deal says it in one line."""
+        groups = self.answer.identity
+        if self.explanation.deal_id:
+            return
+        self._section("Why they belong here", groups)
+        for group in groups[:LONGEST]:
+            self._line(belonging_line(group))
+            table = self._table(" ", "by", "when (UTC)", "event")
+            table.show_header = False
+            for link in group.steps:
+                self._row(table, " ", link.phrase, when(link.at), link.event, style="dim")
+            self._print(table)
+        if len(groups) > LONGEST:
+            self._line(f"and {len(groups) - LONGEST:,} more: --json shows all", "dim")
+
     def _deals(self) -> None:
         for deal in self.explanation.deals:
             self._section(f"Deal {deal.deal_id}" + (f" ({deal.name})" if deal.name else ""), True)
             self._line(self._deal_line(deal))
+            if self.explanation.deal_id:
+                for group in self.answer.identity:
+                    self._line(f"belongs to {self.explanation.account_id} by {chain_text(group)}")
             table = self._table("when (UTC)", "what", "fact")
             for event in deal.history[-LONGEST:]:
                 self._row(table, when(event.at), event.what, event.fact_id)
@@ -105,7 +134,7 @@ class Layout:
         if deal.refunded_minor:
             parts.append(f"refunded {self._money(deal.refunded_minor, deal.currency)}")
         if deal.refunds_ignored:
-            parts.append(f"{_count(deal.refunds_ignored, 'refund')} without effect")
+            parts.append(f"{count(deal.refunds_ignored, 'refund')} without effect")
         if deal.owner_id:
             parts.append(f"owner {deal.owner_id}")
         return ", ".join(parts)
@@ -127,20 +156,22 @@ class Layout:
         self._line(f"amount: {conversion.value}", indent=2)
         self._line(f"window: {conversion.window}", indent=2)
         rules, driven = conversion.paths["rules"], conversion.paths["data_driven"]
-        self._line(f"path: {_path(rules)}", indent=2)
-        if _path(rules) != _path(driven):
-            self._line(f"path for markov and shapley: {_path(driven)}", indent=2)
-        linear = [_earning(model) for model in conversion.models if model.model == "linear"]
-        for _, group in groupby(conversion.models, key=lambda model: (model.rule, _earning(model))):
+        self._line(f"path: {path_text(rules)}", indent=2)
+        if path_text(rules) != path_text(driven):
+            self._line(f"path for markov and shapley: {path_text(driven)}", indent=2)
+        linear = [earning_parts(model) for model in conversion.models if model.model == "linear"]
+        for _, group in groupby(conversion.models, key=lambda model: (model.rule, earning_parts(model))):
             alike = list(group)
             self._models(
-                alike, conversion, brief=alike[0].profile == "data_driven" and _earning(alike[0]) in linear
+                alike,
+                conversion,
+                brief=alike[0].profile == "data_driven" and earning_parts(alike[0]) in linear,
             )
 
     def _models(self, alike: Sequence[Working], conversion: ConversionView, *, brief: bool) -> None:
         """Models that say the same: a line when one touch takes all or ``brief``, else a table."""
         first = alike[0]
-        names, earning = ", ".join(model.model for model in alike), _earning(first)
+        names, earning = ", ".join(model.model for model in alike), earning_parts(first)
 
         def amount(minor: int) -> str:
             return number(minor, conversion.currency, self.config.currency_exponents)
@@ -183,7 +214,7 @@ class Layout:
         touches = ", ".join(self._name(v.row["touch_id"]) for v in group[:LONGEST])
         if len(group) > LONGEST:
             touches += f" and {len(group) - LONGEST} more"
-        told = [name for name in _TOLD if any(name in v.changed for v in group)]
+        told = [name for name in TOLD if any(name in v.changed for v in group)]
         if any(name.endswith("_share") for v in group for name in v.changed):
             told.append("shares")
         text = f"{first.row['conversion_id']}: {touches} {first.change}"
@@ -210,7 +241,7 @@ class Layout:
             self._line(
                 f"{stage} for {row['age_in_stage_days']:.1f} days as of {when(row['as_of'])}{cause}", indent=2
             )
-            self._line(_reasons(row), indent=2)
+            self._line(reasons(row), indent=2)
 
     def _alerts(self) -> None:
         rows = self.explanation.alerts
@@ -228,17 +259,17 @@ class Layout:
             touch = self._name(row["last_touch_id"])
             parts.append(f"last inbound touch {touch} {row['last_touch_channel']}")
         if row.get("days_silent") is not None:
-            parts.append(f"{_count(row['days_silent'], 'day')} silent")
+            parts.append(f"{count(row['days_silent'], 'day')} silent")
         parts.append(f"{row['unanswered']} unanswered")
         if row["reviver_touch_id"]:
             touch = self._name(row["reviver_touch_id"])
             campaign = f" {row['reviver_campaign']}" if row["reviver_campaign"] else ""
             parts.append(
-                f"revived by {touch} {row['reviver_channel']}{campaign} after {_count(row['days_cold'], 'cold day')}"
+                f"revived by {touch} {row['reviver_channel']}{campaign} after {count(row['days_cold'], 'cold day')}"
             )
         risk = self._money(row["amount_at_risk_minor"], row["currency"])
         expected = self._money(row["expected_value_at_risk_minor"], row["currency"])
-        parts.append(f"{_count(row['open_deals'], 'open deal')}, {risk} at risk, expected {expected}")
+        parts.append(f"{count(row['open_deals'], 'open deal')}, {risk} at risk, expected {expected}")
         return "; ".join(parts)
 
     def _temperature(self) -> None:
@@ -248,7 +279,7 @@ class Layout:
         then = f"; cools {when(t.cools_at)} if nothing happens" if t.cools_at else ""
         self._line(f"{t.phase}{since}: energy {t.energy:.2f} now, peak {t.peak:.2f}{then}")
         last = f", last {when(t.last_inbound_at)} (energy {t.last_energy:.2f})" if t.last_inbound_at else ""
-        counted = f"{_count(t.inbound, 'inbound touch', 'es')} on {_count(t.days, 'day')} since the last win"
+        counted = f"{count(t.inbound, 'inbound touch', 'es')} on {count(t.days, 'day')} since the last win"
         self._line(f"{counted}{last}; {t.unanswered} outbound unanswered")
 
     # -- printing
@@ -267,7 +298,7 @@ class Layout:
         if not text:
             self.out.print()
             return
-        self.out.print(Padding(Text(INSTANT.sub(_shown, text), style=style), (0, 0, 0, indent), expand=False))
+        self.out.print(Padding(Text(in_terminal(text), style=style), (0, 0, 0, indent), expand=False))
 
     def _section(self, title: str, content: object) -> None:
         self._line("")
@@ -291,76 +322,3 @@ class Layout:
             self.out.print(table)
         if wanted > LONGEST:
             self._line(f"and {wanted - LONGEST:,} more: --json shows all", "dim")
-
-
-_TOLD = (
-    "stage",
-    "status",
-    "provisional",
-    "amount_minor",
-    "currency",
-    "channel",
-    "phase",
-    "truncated",
-    "deal_id",
-)
-"""Columns whose change is named."""
-
-
-def when(text: str) -> str:
-    """An instant without what is zero at its end.
-
-    >>> when("2026-03-01T09:00:00.000Z"), when("2026-03-01T09:00:00.250Z")
-    ('2026-03-01 09:00', '2026-03-01 09:00:00.250')
-    """
-    return text.replace("T", " ").removesuffix("Z").removesuffix(".000").removesuffix(":00")
-
-
-def _details(touch: TouchView) -> Iterator[str]:
-    """What the second line of a touch says under type, channel and rule."""
-    yield touch.touch_id
-    source = " / ".join(text for text in (touch.source, touch.medium) if text)
-    yield ", ".join(text for text in (touch.campaign, source) if text)
-    yield (
-        f"contact {touch.contact_id}"
-        if touch.contact_id
-        else f"visitor {touch.visitor}"
-        if touch.visitor
-        else ""
-    )
-
-
-def _path(path: PathView) -> str:
-    """``#1 FT, #2 LC, #4``; what the transform takes out stands in brackets."""
-    steps = []
-    for step in path.touches[:LONGEST]:
-        text = " ".join([f"#{step.number}", *step.milestones])
-        steps.append(text if step.kept else f"({text})")
-    if len(path.touches) > LONGEST:
-        steps.append(f"and {len(path.touches) - LONGEST:,} more")
-    cut = ", cut to the newest" if path.truncated else ""
-    brackets = (
-        f"; in brackets: taken out by {path.transform}" if any(not s.kept for s in path.touches) else ""
-    )
-    return (", ".join(steps) or "no touch") + cut + brackets
-
-
-def _earning(model: Working) -> list[Part]:
-    return [part for part in model.parts if part.share > 0]
-
-
-def _count(number: int, what: str, many: str = "s") -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else many)
-
-
-def _shown(match: re.Match[str]) -> str:
-    return when(match[0])
-
-
-def _reasons(row: Mapping[str, Any]) -> str:
-    """Where the probability comes from."""
-    if not row["params_version"]:
-        return "the configured prior of the stage: nothing has been learned yet"
-    named = (name for name in row if name.startswith("reason_"))
-    parts = ", ".join(f"{name.removeprefix('reason_')} {row[name]:+.2f}" for name in named)
-    return f"reasons (logit): {parts}; parameters {row['params_version']}"

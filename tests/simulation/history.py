@@ -120,11 +120,11 @@ def _deal(random: Random, message: dict[str, Any]) -> dict[str, Any]:
     if kind == "refund":
         message["amount"] = random.choice(AMOUNTS)
         return _with(random, message, currency=("EUR", "USD"))
-    if kind == "mrr_movement":  # its conversion id carries no account (R51)
+    if kind == "mrr_movement":  # its conversion id carries neither account nor deal (R51)
         message |= {"amount": random.choice(AMOUNTS), "movement": random.choice(MOVEMENTS)}
-        message["event_id"] = f"{account}-{message['event_id']}"
         if random.random() < 0.5:
             del message["deal_id"]
+        message["event_id"] = f"{message.get('deal_id', account)}-{message['event_id']}"
     return message
 
 
