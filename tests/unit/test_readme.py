@@ -43,7 +43,16 @@ def test_every_command_in_the_readme_exists_with_its_options(command: str):
 
 def test_every_module_of_the_command_line_with_a_command_is_listed():
     files = {path.stem.replace("_", "-") for path in (ROOT / "streams" / "cli").glob("*.py")}
-    helpers = {"--init--", "main", "exits", "options", "output", "demo-layout", "explain-layout"}
+    helpers = {
+        "--init--",
+        "main",
+        "exits",
+        "options",
+        "output",
+        "demo-layout",
+        "explain-layout",
+        "explain-words",
+    }
     assert files - helpers == set(NAMES)
 
 
