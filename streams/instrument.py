@@ -30,6 +30,7 @@ class Named:
     def _named(self, effects: Effects) -> Effects:
         if self.prefix:
             effects.outputs = [o._replace(topic=self.prefix + o.topic) for o in effects.outputs]
+            effects.after = [o._replace(topic=self.prefix + o.topic) for o in effects.after]
         return effects
 
 

@@ -280,7 +280,8 @@ class Live:
     def _done(self, found: Sequence[Mapping[tuple[str, Any], float]], watermark_ms: int) -> bool:
         lags = [v for m in found for k, v in m.items() if k[0] == "headwater_consumer_lag_records"]
         marks = [v for m in found for k, v in m.items() if k[0] == "headwater_watermark_timestamp_seconds"]
-        expected = 3 * self.partitions + 1 + 2 * self.partitions  # sources, control, journal and partials
+        # sources, control, journal and partials; identity, which every worker follows
+        expected = 3 * self.partitions + 1 + 2 * self.partitions + len(found)
         return (
             len(lags) == expected
             and not any(lags)

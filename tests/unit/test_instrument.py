@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from streams import instrument
 from streams.agents.slice import Slice
+from streams.effects import Effects, Output, Run, StatelessHandler, TableView
 from streams.engine.observer import Observer
+from streams.memory.executor import MemoryTable
 from streams.metrics import Metrics
 from tests.builders import service
+
+
+class Writer(StatelessHandler):
+    """Writes one record beside its state and one behind it."""
+
+    def handle(self, run: Run, table: TableView) -> Effects:
+        return Effects([Output("account-alerts", b"k", b"v")], after=[Output("journal", b"k", b"v")])
 
 
 def watched(prefix: str = "") -> tuple[Metrics, Observer]:
@@ -86,3 +95,9 @@ def test_latency_counts_every_origin_under_every_topic_that_users_read_and_no_ot
     observer.outputs_acked("ingest", {"journal": 5, "control": 1}, [1_000], 1_500)
     counts = samples(metrics, "end_to_end_latency_seconds_count")
     assert counts == {("attribution-credits",): 2, ("account-journeys",): 2}
+
+
+def test_everything_a_handler_writes_goes_to_the_installations_topics() -> None:
+    handler = instrument.Named(Writer(), "eu-")
+    effects = handler.handle(Run("journal", 0, [], 0), MemoryTable())
+    assert [each.topic for each in (*effects.outputs, *effects.after)] == ["eu-account-alerts", "eu-journal"]
