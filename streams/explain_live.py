@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,9 +14,12 @@ from aiokafka.errors import KafkaError
 
 from revenue_core.config import CoreConfig
 from revenue_core.explain import Explanation
+from revenue_core.identity.graph import Graph
 from revenue_core.journey import State
 from streams import chunks, codec, translate
+from streams.agents.links import Links
 from streams.agents.slice import further
+from streams.explain_identity import Trail, identity_of, trail
 from streams.explain_subject import (
     DEAL,
     OPAQUE,
@@ -26,11 +29,12 @@ from streams.explain_subject import (
     differences,
     explained,
     journal_keys,
+    number_of_facts,
 )
 from streams.explain_versions import Row, versions
 from streams.kafka_client import client_options
 from streams.partitioning import partition_of
-from streams.settings import Settings
+from streams.settings import Settings, graph_config
 from streams.topics import TIMEOUT_S, BrokerUnreachable, list_topics
 from streams.topology import CREDITS, PROBABILITIES
 
@@ -53,14 +57,17 @@ async def answer(
     progress: Progress,
     *,
     with_versions: bool = True,
+    with_identity: bool = True,
 ) -> Answer:
     """Explain a subject from the state and the rows that the workers have written.
 
     ``with_versions`` False leaves out the scan of all credit rows, except where a deal can be found by it only.
+    ``with_identity`` False leaves out the links, and what only they tell: why facts belong to an account, and where
+    those of one that was merged away have gone.
     Raises NotFound, TopicMissing, or BrokerUnreachable.
     """
     async with _cluster(settings, progress) as cluster:
-        return await _Search(cluster, settings, subject, config).run(with_versions)
+        return await _Search(cluster, settings, subject, config).run(with_versions, with_identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +162,13 @@ class _Search:
 
     def __init__(self, cluster: Cluster, settings: Settings, subject: Subject, config: CoreConfig) -> None:
         self.cluster, self.subject, self.config = cluster, subject, config
+        self.settings = settings
         self.changelog = settings.topic(f"{settings.worker.app_id}-journey-changelog")
+        self.links = settings.topic(f"{settings.worker.app_id}-coordinator-changelog")
         self.credits, self.probabilities = settings.topic(CREDITS), settings.topic(PROBABILITIES)
         self.searched: list[str] = []
 
-    async def run(self, with_versions: bool) -> Answer:
+    async def run(self, with_versions: bool, with_identity: bool) -> Answer:
         subject, rows = self.subject, None
         account_id = subject.id
         if subject.kind == DEAL:
@@ -168,25 +177,48 @@ class _Search:
                 rows = await self._credit_rows()
             latest = max([*known.values(), *(rows or [])], key=lambda row: row["version"], default=None)
             account_id = latest["account_id"] if latest is not None else f"deal:{subject.id}"
-        state = await self._state(account_id)
+        found = await self._state(account_id)
+        graph = await self._graph() if with_identity else None
+        led = Trail(found[0] if found else "")
+        if graph is not None:
+            led = self._led(graph, found)
+            if led.root and (found is None or led.root != found[0]):
+                found = await self._state(translate.account_id(led.root), led.root)
+        state = found[1] if found is not None and not led.gone else None
         explanation = explained(state, subject, self.config, state.horizon) if state is not None else None
-        if explanation is None:
-            raise NotFound(
-                f"no {subject} on {self.cluster.brokers}. Searched: "
-                f"{'; '.join([*self.searched, *self.cluster.gaps])}. Ids are compared "
-                "exactly; what no worker has scored yet is not there"
-            )
+        if found is None or explanation is None:
+            raise NotFound(led.gone or self._not_found())
         if with_versions and rows is None:
             rows = await self._credit_rows()
-        explanation = await self._current(explanation)
-        return self._answer(explanation, rows if with_versions else None)
+        answer = self._answer(await self._current(explanation), rows if with_versions else None, led)
+        return answer if graph is None else _with_identity(answer, graph, *found)
 
-    def _answer(self, explanation: Explanation, rows: list[dict[str, Any]] | None) -> Answer:
-        source = f"the cluster at {self.cluster.brokers}"
+    def _led(self, graph: Graph, found: tuple[str, State] | None) -> Trail:
+        """Where the subject is by the links."""
+        key, state = found or ("", None)
+        if self.subject.kind == DEAL:
+            deals = state.account.journey().deals if state is not None else {}
+            if self.subject.id in deals:
+                return Trail(key)
+            # rows tell of no account that holds a deal without giving any, or only of one it has left
+            deal = f"d:{self.subject.id}"
+            return Trail(graph.redirect(graph.timeline(deal)[0][1]))
+        return trail(graph, self.subject.id, key, number_of_facts(state) if state is not None else 0)
+
+    def _not_found(self) -> str:
+        return (
+            f"no {self.subject} on {self.cluster.brokers}. Searched: "
+            f"{'; '.join([*self.searched, *self.cluster.gaps])}. Ids are compared "
+            "exactly; what no worker has scored yet is not there"
+        )
+
+    def _answer(self, explanation: Explanation, rows: list[dict[str, Any]] | None, led: Trail) -> Answer:
+        source, notes = f"the cluster at {self.cluster.brokers}", list(led.notes)
         if rows is None:
-            notes = ["The versions of the credit rows were not read.", *self.cluster.gaps]
-            return Answer(explanation, [], source, notes)
-        found, notes = versions(rows), list(self.cluster.gaps)
+            notes += ["The versions of the credit rows were not read.", *self.cluster.gaps]
+            return Answer(explanation, [], source, notes, moved=led.moved)
+        found = versions(rows)
+        notes += self.cluster.gaps
         theirs = sorted(
             {str(each.row["config_version"]) for each in found[-1:]} - {self.config.config_version}
         )
@@ -195,18 +227,32 @@ class _Search:
                 f"The workers run with settings {theirs[0]}, these numbers are computed with "
                 f"{self.config.config_version}: give the workers' --config."
             )
-        different = differences(explanation, found)
+        different = differences(explanation, found) if not led.moved else []
         if different:
             notes.append(
                 f"{len(different)} credit rows on the cluster say something else, {different[0]} for example: the "
                 "account changed while it was read, or the settings differ."
             )
-        return Answer(explanation, found, source, notes)
+        return Answer(explanation, found, source, notes, moved=led.moved)
 
-    async def _state(self, account_id: str) -> State | None:
-        """The account's latest state in the changelog."""
-        keys = [key.encode() for key in journal_keys(account_id)]
-        opaque = account_id.startswith(OPAQUE)
+    async def _graph(self) -> Graph:
+        """The links as the coordinator has them."""
+        partitions, latest = self.cluster.partitions(self.links), dict[bytes, bytes]()
+        async for record in self.cluster.read(self.links, partitions):
+            if record.value is None:
+                latest.pop(record.key, None)
+            elif record.key[:1] == b"\0":
+                known = latest.get(record.key)
+                if known is None or further(record.key, known, record.value):
+                    latest[record.key] = record.value
+        links = Links(graph_config(self.settings))
+        links.restore(_Table(latest))
+        return links.graph
+
+    async def _state(self, account_id: str, key: str = "") -> tuple[str, State] | None:
+        """The journal key and latest state of an account in the changelog; ``key`` where it is known."""
+        keys = [key.encode()] if key else [each.encode() for each in journal_keys(account_id)]
+        opaque = not key and account_id.startswith(OPAQUE)
         partitions = self.cluster.partitions(self.changelog, None if opaque else keys)
         latest: dict[bytes, bytes | None] = {}
         count = 0
@@ -219,16 +265,16 @@ class _Search:
                 known = latest.get(record.key)
                 if known is None or record.value is None or further(record.key, known, record.value):
                     latest[record.key] = record.value
-        named = ", ".join(key.decode() for key in keys)
+        named = ", ".join(each.decode() for each in keys)
         where = "all partitions" if opaque else f"partition {', '.join(map(str, sorted(partitions)))}"
         self.searched.append(
             f"{self.changelog}, {where}, {count:,} records, for {account_id if opaque else named}"
         )
         # the keys as listed come first: an account that is named so beats one whose id only looks like it
-        for key in [*keys, *latest]:
-            raw = latest.get(key)
-            if raw is not None and not chunks.is_chunk(key):
-                return codec.read(key.decode(), account_id, raw, latest.get)
+        for each in [*keys, *latest]:
+            raw = latest.get(each)
+            if raw is not None and not chunks.is_chunk(each):
+                return each.decode(), codec.read(each.decode(), account_id, raw, latest.get)
         return None
 
     async def _credit_rows(self) -> list[dict[str, Any]]:
@@ -262,3 +308,29 @@ class _Search:
         open_rows = {key: row for key, row in sent.items() if not row["is_deleted"]}
         rows = [open_rows.get(row["subject_id"], row) for row in explanation.probabilities]
         return replace(explanation, probabilities=rows)
+
+
+class _Table:
+    """A table that was read back."""
+
+    def __init__(self, data: Mapping[bytes, bytes]) -> None:
+        self.data = data
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        return self.data.get(key)
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and value."""
+        return iter(self.data.items())
+
+
+def _with_identity(answer: Answer, graph: Graph, root: str, state: State) -> Answer:
+    found = identity_of(graph, root, state.account, answer.explanation.deal_id)
+    notes = list(answer.notes)
+    if found.elsewhere:
+        notes.append(
+            f"{found.elsewhere:,} facts belong elsewhere by the links: they were moved while this was read, or "
+            "identity.max_links and identity.anonymous_ttl are not those of the workers."
+        )
+    return replace(answer, identity=found.groups, notes=notes)

@@ -47,6 +47,9 @@ ModelOption = Annotated[
 VersionsOption = Annotated[
     bool, typer.Option("--versions/--no-versions", help="Read all credit rows for earlier versions.")
 ]
+IdentityOption = Annotated[
+    bool, typer.Option("--identity/--no-identity", help="Read all links for why facts belong where they are.")
+]
 
 LIVE = "Without --from the state and the rows of the live cluster are read; nothing is written and no group joined."
 ACCOUNT_EXAMPLES = """
@@ -85,6 +88,7 @@ def _command(kind: str, summary: str, examples: str) -> None:
         topic: TopicOption = None,
         model: ModelOption = None,
         with_versions: VersionsOption = True,
+        with_identity: IdentityOption = True,
         json_output: JsonOption = False,
     ) -> None:
         settings, core = _settings(files, config, brokers, model)
@@ -92,14 +96,17 @@ def _command(kind: str, summary: str, examples: str) -> None:
         answer = (
             _from_files(subject, settings, core, files, form, topic)
             if files
-            else _from_cluster(subject, settings, core, with_versions)
+            else _from_cluster(
+                subject, settings, core, with_versions=with_versions, with_identity=with_identity
+            )
         )
         _print(answer, core, model, json_output)
 
 
 _command(
     "account",
-    "Explain an account: its touches, deals, every model's arithmetic, versions, probabilities, alerts.",
+    "Explain an account: its touches and why they are its, deals, every model's arithmetic, versions, probabilities, "
+    "alerts.",
     ACCOUNT_EXAMPLES,
 )
 _command(
@@ -177,9 +184,14 @@ def _lines(files: list[str], form: str, topic: str | None, max_bytes: int) -> It
                 advance(len(line.raw) + 1)
 
 
-def _from_cluster(subject: Subject, settings: Settings, config: CoreConfig, with_versions: bool) -> Answer:
+def _from_cluster(
+    subject: Subject, settings: Settings, config: CoreConfig, *, with_versions: bool, with_identity: bool
+) -> Answer:
     from streams.explain_live import answer
 
     # the command says itself, once, what the client would log at every try
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return asyncio.run(answer(subject, settings, config, progress, with_versions=with_versions))
+    found = answer(
+        subject, settings, config, progress, with_versions=with_versions, with_identity=with_identity
+    )
+    return asyncio.run(found)

@@ -28,7 +28,8 @@ HASH_KEY = {"HEADWATER_IDENTITY__HASH_KEY": "0123456789abcdef0123456789abcdef"}
 def event(topic: str, day: float, type_: str, **fields: Any) -> dict[str, Any]:
     at = START + round(day * DAY_MS)
     known = {"topic": topic, "event_id": f"{type_}-{day}", "type": type_, "occurred_at": at}
-    return known | {"account_id": "acme"} | fields
+    named = known | {"account_id": "acme"} | fields
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def deal(day: float, **fields: Any) -> dict[str, Any]:
@@ -37,15 +38,18 @@ def deal(day: float, **fields: Any) -> dict[str, Any]:
 
 STORY = [
     event("touchpoints", 0, "ad_click", url="https://acme.com/?utm_source=google&utm_medium=cpc"),
-    event("touchpoints", 5, "form_submit", contact_id="c1"),
+    event("touchpoints", 2, "page_view", account_id=None, anonymous_id="v1"),
+    event("touchpoints", 5, "form_submit", contact_id="c1", anonymous_id="v1"),
     event("leads", 5, "lead_created", lead_id="L1"),
     event("touchpoints", 30, "demo_request", contact_id="c1"),
     deal(30, stage="meeting_scheduled", amount="10000", lead_ids=["L1"]),
     deal(38, stage="closed", amount="12000"),
     deal(60, deal_id="D2", stage="contract_sent", amount="500"),
     *(event("touchpoints", day, "page_view", account_id=f"other{day}") for day in range(40)),
-    {k: v for k, v in deal(61, deal_id="D9", stage="closed", amount="7").items() if k != "account_id"},
-    {k: v for k, v in event("touchpoints", 61, "chat", contact_id="c9").items() if k != "account_id"},
+    event("touchpoints", 50, "meeting", account_id="acme old"),
+    event("leads", 51, "account_merged", account_id="acme old", into_account_id="acme"),
+    deal(61, account_id=None, deal_id="D9", stage="closed", amount="7"),
+    event("touchpoints", 61, "chat", account_id=None, contact_id="c9"),
 ]
 LATE = event("touchpoints", 12, "email_click", contact_id="c1")
 """Comes last and changes the rows of every deal of its account."""
@@ -77,7 +81,9 @@ def told(found: dict[str, Any]) -> dict[str, Any]:
     chances = [
         (row["subject_id"], row["p_win"], row["expected_value_minor"]) for row in found["probabilities"]
     ]
-    parts = ("account_id", "touches", "leads", "deals", "conversions", "alerts", "notes")
+    parts = (
+        "account_id", "touches", "leads", "deals", "conversions", "alerts", "notes", "moved", "identity"
+    )  # fmt: skip
     return {name: found[name] for name in parts} | {"late": late, "amounts": amounts, "chances": chances}
 
 
@@ -115,7 +121,16 @@ async def test_the_cluster_is_explained_as_the_files_are(broker: Broker, prefix:
             "event",
             "timer",
         }
-        quick = explained("account", "acme", *there, "--no-versions")
+        merged = explained("account", "acme old", *there)
+        assert (merged["account_id"], [link["event"] for link in merged["moved"]]) == (
+            "acme",
+            ["native:account_merged-51"],
+        )
+        ways = {each["native_key"]: [link["to"] for link in each["steps"]] for each in merged["identity"]}
+        assert ways["a:v1"] == ["c:c1", "A:acme"]
+        assert ways["A:acme old"] == ["A:acme"]
+        quick = explained("account", "acme", *there, "--no-versions", "--no-identity")
+        assert quick["identity"] == []
         assert quick["versions"] == []
         assert quick["notes"] == ["The versions of the credit rows were not read."]
         other = tmp_path / "other.yaml"
