@@ -322,7 +322,7 @@ def _credit_order(row: Row) -> tuple[int, str, int, str]:
 
 
 def recall(state: State, config: CoreConfig) -> None:
-    """Find the answers last given, if that was put off, before the facts they were given on are no longer to be had."""
+    """Find the answers last given, if that was put off, while the facts they were given on are still to be had."""
     if state.earlier is not None:
         state.before, state.earlier = _given(state, config), None
 

@@ -40,7 +40,7 @@ class Facts:
         if known == message:
             return UNCHANGED
         messages = known if isinstance(known, list) else [known]
-        before = _groups(messages)
+        before = _groups([each for each in messages if _alike(each, message)])
         now = join(before, _group(message))
         if now is None:
             return UNCHANGED
@@ -61,6 +61,11 @@ class Facts:
                     yield from known
                 else:
                     yield known
+
+
+def _alike(one: Observation, other: Observation) -> bool:
+    """Whether two messages of one identity may be one fact: R02 applies within an account, so they name the same."""
+    return one.into == other.into and set(one.ids) == set(other.ids)
 
 
 def _group(message: Observation) -> Group[Observation]:

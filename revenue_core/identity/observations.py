@@ -106,9 +106,9 @@ def first_of(ids: tuple[str, ...], kind: str) -> str:
     return ""
 
 
-def fact_order(fact: Observation) -> tuple[int, str, str, int]:
-    """Sorts facts; what agrees in all else by kind, as at one instant (R04)."""
-    return fact.at, fact.source, fact.event_id, KINDS.index(fact.kind)
+def fact_order(fact: Observation) -> tuple[int, str, str, int, list[str]]:
+    """Sorts facts; what agrees in all else by kind, as at one instant (R04), then by whom it names."""
+    return fact.at, fact.source, fact.event_id, KINDS.index(fact.kind), sorted(fact.ids)
 
 
 def event_of(observation: Observation) -> Event:

@@ -130,7 +130,8 @@ class IngestHandler(StatelessHandler):
                 if sighting is not None:
                     sightings.append(sighting)
                 if output is not None:
-                    effects.outputs.append(output)
+                    # what is put somewhere on a guess is reported first: else nobody would look for it after a crash
+                    (effects.outputs if sighting is None else effects.after).append(output)
                     effects.origins.append(record.timestamp)
                 if outcome == "ok":
                     watermark = max(watermark, at)

@@ -152,7 +152,7 @@ class Links:
         nodes = {node.removeprefix(FALLBACK) for _, node in timeline} - {"", ERASED}
         if key[:2] == "a:":
             # where nobody claims a visitor its facts lie under the website domain they name, or under its own key
-            nodes |= {key, *(each for each in self.graph.partners(key) if each[:2] == "w:")}
+            nodes |= {key, *(each for each in self.graph.seen_with(key) if each[:2] == "w:")}
         moved = net.redirects if net is not None else {}
         return {moved[node][0] if node in moved else self.graph.redirect(node) for node in nodes}
 

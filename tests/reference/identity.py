@@ -97,15 +97,24 @@ def fact_of(kind: str, event: Mapping[str, Any], config: Config) -> Fact:
     )
 
 
+NAMED = (
+    "account_id", "contact_id", "email", "anonymous_id", "domain", "lead_id", "deal_id", "into_account_id",
+)  # fmt: skip
+
+
 def folded(messages: Iterable[Message], config: Config) -> list[Fact]:
-    """The facts that the messages are, over all accounts, in fact order (R02); only facts link."""
-    identities: dict[tuple[str, str, str], list[tuple[int, str, Mapping[str, Any]]]] = defaultdict(list)
+    """The facts that the messages are, in fact order (R02); only facts link.
+
+    R02 applies within one account: messages that name others than those before are facts of their own.
+    """
+    identities: dict[tuple[Any, ...], list[tuple[int, str, Mapping[str, Any]]]] = defaultdict(list)
     for kind, event in messages:
         if about_somebody(event):
             walked = event["occurred_at"], digest(event), event
-            identities[kind, event["source"], event["event_id"]].append(walked)
+            named = tuple(event.get(name, "") for name in NAMED)
+            identities[kind, event["source"], event["event_id"], named].append(walked)
     found = []
-    for (kind, _, _), group in identities.items():
+    for (kind, *_), group in identities.items():
         previous = None
         for at, _, event in sorted(group, key=lambda each: each[:2]):
             if previous is None or at - previous > DAY:
@@ -121,9 +130,10 @@ def digest(event: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fact_order(fact: Fact) -> tuple[int, bytes, bytes, int]:
-    """By instant, source and event id; what agrees in all of them by kind, as at one instant (R04)."""
-    return fact.at, fact.source.encode(), fact.event_id.encode(), KINDS.index(fact.kind)
+def fact_order(fact: Fact) -> tuple[int, bytes, bytes, int, list[str]]:
+    """By instant, source and event id; what agrees in all of them by kind, as at one instant (R04), then by whom."""
+    named = sorted(f"{kind}:{value}" for kind, value in fact.ids.items())
+    return fact.at, fact.source.encode(), fact.event_id.encode(), KINDS.index(fact.kind), named
 
 
 @dataclass
@@ -270,17 +280,20 @@ class _Whole:
         return found
 
     def _of_deal(self, deal: str) -> Place | None:
-        """R16: the account named by the deal's last patch that names one.
+        """R16: the account named by the deal's last patch that names one, else by another event about it.
 
         Deal facts stay with the account they had (R42), so a patch sees no erasure but those dated before it.
         """
-        found = None
+        by_patch = by_other = None
         for fact in self.facts:
-            if fact.type == "deal_updated" and fact.ids.get("d") == deal:
+            if fact.kind == "deals" and fact.ids.get("d") == deal:
                 ids = self._left(fact, fact.at).ids
-                if is_bound(ids):
-                    found = _resolved(self._named(ids, fact.at, self._links(fact.at))) or found
-        return found
+                found = _resolved(self._named(ids, fact.at, self._links(fact.at))) if is_bound(ids) else None
+                if fact.type == "deal_updated":
+                    by_patch = found or by_patch
+                else:
+                    by_other = found or by_other
+        return by_patch or by_other
 
 
 def _resolved(place: Place | None) -> Place | None:

@@ -95,23 +95,21 @@ def test_the_erasure_of_a_stranger_changes_nothing() -> None:
 # duplicates (R02)
 
 
-def test_a_message_that_repeats_a_fact_links_nothing() -> None:
-    retries = touch(1, "a:v1", "t"), touch(1.5, "a:v1 c:c1", "t")
-    assert place(retries[0], retries[1]) == ("visitor", "v1")
-    assert answer(*retries).messages[1] == C1
+def test_a_message_that_repeats_a_fact_links_nothing_anew() -> None:
+    retries = touch(1, "a:v1 c:c1", "t"), touch(1.5, "a:v1 c:c1", "t")
+    assert place(touch(1.2, "a:v1"), touch(1.1, "a:v1 c:c2"), *retries) == ("person", "c:c2")
     assert len(answer(*retries).places) == 1
+
+
+def test_a_message_of_one_identity_that_names_others_is_a_fact_of_its_own() -> None:
+    others = touch(1, "a:v1", "t"), touch(1.5, "a:v1 c:c1", "t")
+    assert place(others[0], others[1]) == C1
 
 
 def test_more_than_a_day_later_it_is_a_fact_again() -> None:
     later = touch(1, "a:v1", "t"), touch(2.5, "a:v1 c:c1", "t")
     assert place(later[0], later[1]) == C1
     assert len(answer(*later).places) == 2
-
-
-def test_a_smaller_message_takes_the_place_of_the_one_before() -> None:
-    known_late = touch(1.5, "a:v1 c:c1", "t"), touch(1, "a:v9", "t")
-    assert place(touch(3, "a:v1"), known_late[0]) == C1
-    assert place(touch(3, "a:v1"), *known_late) == ("visitor", "v1")
 
 
 def test_an_address_in_a_message_that_is_no_fact_still_says_its_company() -> None:

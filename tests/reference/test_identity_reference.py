@@ -195,9 +195,10 @@ def test_a_whole_deal_is_with_the_account_of_its_last_telling_patch() -> None:
     assert found.messages == [A2] * 5
 
 
-def test_only_patches_say_whose_a_deal_is() -> None:
+def test_what_a_patch_says_of_whose_a_deal_is_goes_before_what_other_events_say() -> None:
     refund = fact("deals", "refund", 2, "d:d1 A:A3", amount="1")
-    assert place(refund) == ("deal", "d1")
+    assert place(refund) == ("account", "A3")
+    assert place(refund, deal(1, "d:d1 A:A1")) == A1
 
 
 def test_a_deal_known_by_a_contact_joins_that_contacts_account() -> None:

@@ -212,9 +212,13 @@ def test_a_repetition_is_not_kept_and_changes_nothing() -> None:
 
 def test_an_earlier_message_of_one_identity_takes_the_place_of_the_other() -> None:
     made = graph(fact(2, "c:ann", "A:x", event_id="e"))
-    changes = made.add(fact(1, "c:ann", "A:y", event_id="e"))
-    assert changes.timelines["c:ann"] == (((MIN, "A:x"),), ((MIN, "A:y"),))
-    assert made.partners("c:ann") == {"A:y": (DAY, "native", "e")}
+    made.add(fact(1, "c:ann", "A:x", event_id="e"))
+    assert made.partners("c:ann") == {"A:x": (DAY, "native", "e")}
+
+
+def test_messages_of_one_identity_that_name_different_accounts_are_two_facts() -> None:
+    made = graph(fact(2, "c:ann", "A:x", event_id="e"), fact(1, "c:ann", "A:y", event_id="e"))
+    assert made.timeline("c:ann") == ((MIN, "A:y"), (2 * DAY, "A:x"))
 
 
 # erasure
