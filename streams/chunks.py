@@ -143,7 +143,13 @@ class ChunkLog:
         return Stored(version, count, greatest, raw[HEAD.size :])
 
     def write(self, chunk: Chunk) -> None:
-        """Write the open chunk at the next time."""
+        """Write the open chunk at the next time, unless a longer form of it is there, which begins in the same way.
+
+        An owner before may have come further, and what it counts on stands behind the chunk.
+        """
+        known = self._get(self.key(self.sealed))
+        if known is not None and count_of(known) > chunk.count:
+            return
         head = HEAD.pack(self.version, chunk.count, chunk.greatest)
         self.pending[self.key(self.sealed)] = head + chunk.dump()
 

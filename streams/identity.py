@@ -167,7 +167,7 @@ class Replica:
             if entry is None:
                 return True
             since = entry.partners.get(other)
-            if (since is None and other[0] not in entry.shared) or (since is not None and at < since):
+            if since is None or at < since:
                 return True
         # what a deal or a lead says of its account counts anew each time: the last one decides
         return any(each[:2] in {"l:", "d:"} for each in ids)

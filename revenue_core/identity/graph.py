@@ -168,10 +168,10 @@ class Graph:
         if key[0] == "l":
             facts = reversed(self.view.facts(key))
             return target(key, ((fact, named(fact, self.timeline)) for fact in facts), self.redirect)
-        facts = [fact for fact in reversed(self._index.get(key, ())) if fact.kind == "deals"]
         # patches decide (R16); where none says, whatever else about the deal names somebody
-        facts.sort(key=lambda fact: fact.type != PATCH)
-        return target(key, ((fact, self._named(key, fact)) for fact in facts), self.redirect)
+        said = [fact for fact in reversed(self._index.get(key, ())) if fact.kind == "deals"]
+        said.sort(key=lambda fact: fact.type != PATCH)
+        return target(key, ((fact, self._named(key, fact)) for fact in said), self.redirect)
 
     def _named(self, deal: str, patch: Observation) -> str:
         """What a patch names; it does not see who was erased at its instant or later (R42)."""

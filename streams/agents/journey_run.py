@@ -128,8 +128,7 @@ class JourneyRun:
         handler = self.handler
         live = self.load_for(key, record)
         if live is None:
-            self.effects.outputs.append(self.rows.quarantined(self.run, record, entry, DAMAGED))
-            self.count(entry, "quarantined")
+            self.refuse_damaged(record, entry)
             return
         if record.offset <= live.state.applied:
             return
@@ -181,6 +180,11 @@ class JourneyRun:
             self.part.schedule(key, live.state.settle_at)
         else:
             self.touched[key] = live
+
+    def refuse_damaged(self, record: Record, entry: FactRecord) -> None:
+        """Keep a fact of an account that cannot be read in the dead letters."""
+        self.effects.outputs.append(self.rows.quarantined(self.run, record, entry, DAMAGED))
+        self.count(entry, "quarantined")
 
     def answer_now(self, key: bytes, live: Live) -> None:
         """Send what follows from the facts of an account that has been marked."""

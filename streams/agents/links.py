@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -28,6 +29,10 @@ from streams.topology import CONTROL, IDENTITY, JOURNAL
 
 OBSERVED, TOLD = b"\0o", b"\0t"
 LINKS = "links"
+MOST_PARTNERS = 200
+"""In an entry; of an identifier with more partners (it is shared, R40) those beyond are reported each time."""
+DECISIONS = 500
+"""In one record for an account."""
 
 
 class Sighting(NamedTuple):
@@ -96,16 +101,20 @@ class Links:
 
     def handle(self, decision: int, sightings: Sequence[Sighting], effects: Effects) -> None:
         """Take what one control record, at this offset, says."""
-        net, seen = Net(), set[str]()
+        net, seen, said = Net(), set[str](), set[str]()
         for observation, *_ in sightings:
             net.add(self.graph.add(observation))
             seen.update(observation.ids)
-            seen.update(f"w:{domain}" for domain in observation.domain_claims)
+            said.update(each for each, _ in reported(observation.ids))
+            said.update(each for each in observation.ids if each[:2] in {"l:", "d:"})
+            said.update(f"w:{domain}" for domain in observation.domain_claims)
         told = self._decisions(decision, net, sightings)
         self._watch(net, seen, told, effects, decision)
         for root, entries in sorted(told.items()):
-            effects.outputs.append(Output(JOURNAL, root.encode(), encode_decisions(entries)))
-        self._publish(decision, net, seen, effects)
+            for start in range(0, len(entries), DECISIONS):
+                value = encode_decisions(entries[start : start + DECISIONS])
+                effects.outputs.append(Output(JOURNAL, root.encode(), value))
+        self._publish(decision, net, said, effects)
         for each in dict.fromkeys(_identity(sighting.observation) for sighting in sightings):
             messages = [list(message) for message in self.graph.messages_of(*each)]
             if messages:
@@ -119,8 +128,8 @@ class Links:
         """What each account has to be told: where facts that it may hold belong now."""
         told: defaultdict[str, list[list[Any]]] = defaultdict(list)
         routes: defaultdict[str, set[str]] = defaultdict(set)
-        for key, (old, _) in net.timelines.items():
-            routes[key] |= self._homes(key, old, net)
+        for key, (old, new) in net.timelines.items():
+            routes[key] |= self._homes(key, old, net, by_domain=claimed(old) or claimed(new))
         for node, (before, after) in sorted(net.redirects.items()):
             told[before].append([homes.REDIRECT, node, decision, after])
         for observation, node, root in sightings:
@@ -128,6 +137,8 @@ class Links:
             if key[:2] in {"A:", "w:", ""}:
                 continue
             timeline = self.graph.timeline(key)
+            if node in observation.ids and key[:2] == "a:" and not claimed(timeline):
+                continue  # nobody claims the visitor: the fact stays with the domain that it names
             # where it was put, and where it may have been taken since: by what was decided about the node, or, of a
             # visitor whom nobody claimed for a while, to the domain that the fact names
             websites = [each for each in observation.ids if each[:2] == "w:"] if key[:2] == "a:" else []
@@ -144,15 +155,19 @@ class Links:
         self._erase(decision, net, sightings, told)
         return told
 
-    def _homes(self, key: str, timeline: Instants, net: Net | None = None) -> set[str]:
+    def _homes(
+        self, key: str, timeline: Instants, net: Net | None = None, *, by_domain: bool = True
+    ) -> set[str]:
         """Accounts in which facts with a native key can be that were put there by a timeline.
 
-        With ``net`` as nodes led to accounts before it.
+        With ``net`` as nodes led to accounts before it. ``by_domain``: also facts of a visitor that name a website
+        domain, which lie there as long as nobody claims the visitor.
         """
         nodes = {node.removeprefix(FALLBACK) for _, node in timeline} - {"", ERASED}
         if key[:2] == "a:":
-            # where nobody claims a visitor its facts lie under the website domain they name, or under its own key
-            nodes |= {key, *(each for each in self.graph.seen_with(key) if each[:2] == "w:")}
+            nodes.add(key)
+            if by_domain:
+                nodes |= {each for each in self.graph.seen_with(key) if each[:2] == "w:"}
         moved = net.redirects if net is not None else {}
         return {moved[node][0] if node in moved else self.graph.redirect(node) for node in nodes}
 
@@ -220,24 +235,30 @@ class Links:
                 for _, node in self.graph.timeline(key):
                     self.depends[node.removeprefix(FALLBACK)].add(identifier)
 
-    def _publish(self, decision: int, net: Net, seen: Iterable[str], effects: Effects) -> None:
+    def _publish(self, decision: int, net: Net, said: Iterable[str], effects: Effects) -> None:
         for node, (_, after) in sorted(net.redirects.items()):
             effects.outputs.append(_identity_record(NODE, node, orjson.dumps([decision, after])))
         for identifier, until in sorted(net.erased.items()):
             effects.outputs.append(_identity_record(GONE, mark(identifier), orjson.dumps([decision, until])))
-        for key in sorted({*seen, *net.timelines}):
+        for key in sorted({*said, *net.timelines}):
             if key[:2] != "A:":
                 effects.outputs.append(_identity_record(KEY, key, encode_entry(self._entry(decision, key))))
 
     def _entry(self, decision: int, key: str) -> Entry:
         shared = "".join(sorted(each[0] for each in self.graph.shared(key)))
-        partners = {
-            other: found[0]
+        pairs = (
+            (other, found[0])
             for other, found in self.graph.partners(key).items()
-            if other[0] not in shared and any(pair == (key, other) for pair in reported((key, other)))
-        }
+            if any(pair == (key, other) for pair in reported((key, other)))
+        )
+        partners = dict(islice(pairs, MOST_PARTNERS))
         timeline = ((MIN, key),) if key[:2] == "w:" else self.graph.timeline(key)
         return Entry(decision, timeline, partners, shared)
+
+
+def claimed(timeline: Instants) -> bool:
+    """Whether somebody claims a visitor's facts at some instant, also those that name a website domain."""
+    return any(node and not node.startswith(FALLBACK) for _, node in timeline)
 
 
 def _identity_record(kind: bytes, subject: str, value: bytes) -> Output:

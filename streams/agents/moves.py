@@ -114,13 +114,13 @@ class Moves:
         """Take decisions: report what is watched from now on, and let go what belongs elsewhere."""
         job = self.job
         live = job.load_for(key, record)
-        if live is None or record.offset <= live.state.applied:
+        if live is None:
+            job.effects.outputs.append(job.rows.undecided(job.run, record))
+            return
+        if record.offset <= live.state.applied:
             return
         stored = live.packed.touches.count + live.packed.facts.count
-        knows = live.packed.knows
-        moving = stored and any(
-            entry[0] != homes.WATCH and not knows.has(entry) for entry in decisions.entries
-        )
+        moving = self._concerns(key, live, decisions)
         if moving and not live.state.quarantined:
             core.remember(live.state, job.config)
             core.recall(live.state, job.config)
@@ -136,6 +136,24 @@ class Moves:
             handing = live.packed.handing
             handing.pending, handing.position = True, 0
             self._step(key, live)
+
+    def _concerns(self, key: bytes, live: Live, decisions: Decisions) -> bool:
+        """Whether a decision that is new is about a message that the account has."""
+        root, knows = key.decode(), live.packed.knows
+        subjects: dict[str, set[str]] = {homes.ROUTE: set(), homes.REDIRECT: set(), homes.ERASURE: set()}
+        for entry in decisions.entries:
+            if entry[0] != homes.WATCH and not knows.has(entry):
+                subjects[entry[0]].add(entry[1])
+        routes, nodes, erased = subjects.values()
+        if not (routes or nodes or erased):
+            return False
+        for _, letter, _, message in live.packed.everything(0):
+            home = place_of(knows, KINDS[letter], message, root).home if knows else home_of(message, root)
+            if home.native in routes or home.node in nodes:
+                return True
+            if erased and not erased.isdisjoint(map(homes.mark, home.ids)):
+                return True
+        return False
 
     def _report_all(self, key: bytes, live: Live, watched: set[str]) -> None:
         root = key.decode()
@@ -229,7 +247,11 @@ class Moves:
         """Take what another account has handed over; pass on what belongs elsewhere by what is known here."""
         job = self.job
         live = job.load_for(key, record)
-        if live is None or record.offset <= live.state.applied:
+        if live is None:
+            for fact in transfer.messages:
+                job.refuse_damaged(piece_of(record, fact), fact)
+            return
+        if record.offset <= live.state.applied:
             return
         cause = f"identity:{transfer.decision}"
         self._watch(key, live, transfer, record, cause)

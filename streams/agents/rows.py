@@ -162,6 +162,15 @@ class RowWriter:
         self.counts["dead_letters_total", entry.kind, "quarantined"] += 1
         return dead_letter(run, record, Rejected("quarantined", "", message))
 
+    def undecided(self, run: Run, record: Record) -> Output:
+        """The dead letter of a decision about identity that an account which cannot be read should have taken."""
+        message = (
+            "records of the account's state are missing, so facts that do not belong to it cannot be handed over; "
+            "build the state anew under a higher state.generation"
+        )
+        self.counts["dead_letters_total", JOURNAL, "quarantined"] += 1
+        return dead_letter(run, record, Rejected("quarantined", "", message))
+
     def unreadable(self, run: Run, record: Record, error: ValueError) -> Output:
         """The dead letter of a record that somebody else wrote into the journal."""
         self.counts["dead_letters_total", JOURNAL, "decode_error"] += 1

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import orjson
 
+from schemas.domains import is_free
 from schemas.formats import decoder_of
 from schemas.inbound import Context, Rejected, decode, decode_fields
 from streams.agents.ingest import IngestHandler, IngestTables
