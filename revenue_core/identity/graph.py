@@ -90,7 +90,7 @@ class Graph:
             self._file(removed, added)
             flipped = self._root(removed, added, changes)
             touched, always = self._erase(removed, added, changes)
-            self._settle(touched, flipped, changes, always=always)
+            self._settle(touched - self._unmoved(removed, added), flipped, changes, always=always)
         return changes
 
     def messages(self) -> Iterator[Observation]:
@@ -225,6 +225,18 @@ class Graph:
         found = {each for fact in facts for each in fact.ids}
         hidden = any(self.view.effective(fact) is not fact for fact in (*removed, *added))
         return found.union(changes.watched), hidden or bool(changes.watched)
+
+    def _unmoved(self, removed: list[Observation], added: list[Observation]) -> set[str]:
+        """The person of a fact that says nothing new of it: it names but one contact or address, and no account or
+        domain, of a person that always stood in one place. Thousands of visitors may have been seen with one address.
+        """
+        if removed or len(added) != 1 or self.erasures.until:
+            return set()
+        (fact,) = added
+        people = {each for each in fact.ids if each[0] in "ce"}
+        if len(people) != 1 or any(each[0] in "Aw" for each in fact.ids):
+            return set()
+        return people if all(len(self._timelines.get(each, ())) == 1 for each in people) else set()
 
     def _root(self, removed: list[Observation], added: list[Observation], changes: Changes) -> set[str]:
         """Find the roots of accounts and domains anew; the domains that are, or were, ambiguous."""

@@ -33,7 +33,7 @@ def journal_of(*messages: tuple[str, dict[str, Any]]) -> list[MemoryRecord]:
         else:
             source = MemoryRecord(0, 0, None, orjson.dumps({"account_id": "acme", **message}))
             effects = made.ingest.handle(Run(kind, 0, [source], START), MemoryTable())
-            (output,) = [o for o in effects.outputs if o.topic == JOURNAL]
+            (output,) = [o for o in (*effects.outputs, *effects.after) if o.topic == JOURNAL]
             key, value = output.key, output.value
         records.append(MemoryRecord(len(records), START, key, value))
     return records
