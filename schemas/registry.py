@@ -111,6 +111,7 @@ TOPICS: Mapping[str, Topic] = MappingProxyType({
         Topic(
             "identity", "internal", "identifier, node or mark, with its kind before it",
             "what has been decided about identities; every worker keeps a copy", "compact", partitions=1,
+            compaction_lag_ms=COMPACTION_LAG_MS,
         ),
         # not compacted: journal partitions share a row's key, and the last of them is not all of them
         _log("partials", "metric row", "partial sums of a journal partition, absolute"),

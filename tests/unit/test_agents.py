@@ -38,15 +38,15 @@ def ingest(value: bytes | None, topic: str = "touchpoints", headers: Any = ()) -
 
 
 def of(effects: Effects, topic: str) -> list[Any]:
-    return [output for output in effects.outputs if output.topic == topic]
+    return [output for output in (*effects.outputs, *effects.after) if output.topic == topic]
 
 
 def test_a_valid_event_becomes_one_journal_record_under_its_account_and_one_watermark_report():
     effects, handler = ingest(orjson.dumps(TOUCH))
     (record,) = of(effects, JOURNAL)
-    (control,) = of(effects, CONTROL)
+    links, watermark = (orjson.loads(control.value) for control in of(effects, CONTROL))
     assert record.key == b"A:acme"
-    assert orjson.loads(control.value)["w"] == AT
+    assert (links["k"], watermark["w"]) == ("links", AT)
     assert effects.origins == [5]
     assert handler.counts["events_total", "touchpoints", "page_view", "ok"] == 1
 
@@ -61,11 +61,13 @@ def test_an_e_mail_address_leaves_ingest_as_a_keyed_hash_and_its_domain_only():
         "email": "ann@acme.example",
     }
     leads, _ = ingest(orjson.dumps(lead), "leads")
-    for output in (*effects.outputs, *leads.outputs):
+    for output in (*effects.outputs, *effects.after, *leads.outputs, *leads.after):
         assert b"ann@" not in (output.value or b"").lower()
         assert b"ann@" not in (output.key or b"").lower()
     (record,) = of(effects, JOURNAL)
-    assert orjson.loads(record.value)["i"]["email_domain"] == "acme.example"
+    *_, ids, email_domain = orjson.loads(record.value)["h"]
+    assert email_domain == "acme.example"
+    assert [len(each) for each in ids if each.startswith("e:")] == [2 + 64]
 
 
 def test_what_cannot_be_used_is_a_dead_letter_with_the_original_bytes_and_the_reason():
@@ -136,7 +138,8 @@ def test_a_record_that_makes_ingest_fail_is_a_dead_letter_that_says_where_and_th
     records = [MemoryRecord(n, 5, b"", value) for n, value in enumerate((b"good", b"bad", b"good"))]
     effects = handler.handle(Run("touchpoints", 0, records, NOW_MS), MemoryTable())
     topics = [output.topic for output in effects.outputs]
-    assert topics == [JOURNAL, JOURNAL, DEAD_LETTERS, JOURNAL, JOURNAL, CONTROL]
+    assert topics == [DEAD_LETTERS, CONTROL, CONTROL]
+    assert [output.topic for output in effects.after] == [JOURNAL] * 4
     headers = dict(of(effects, DEAD_LETTERS)[0].headers)
     assert headers["headwater.error.code"] == b"internal_error"
     assert re.match(

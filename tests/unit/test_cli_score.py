@@ -52,6 +52,7 @@ def test_bad_lines_end_in_exit_code_3_after_everything_valid_is_written(tmp_path
     assert "invalid_json" in printed and rows(tmp_path, JOURNEYS)[0]["touches"] == 2
 
 
+@pytest.mark.parametrize("wrong", ["nothere.ndjson", "."])
 def test_a_file_that_is_not_there_is_named_and_the_outputs_of_before_stay(tmp_path: Path, wrong: str) -> None:
     write("all.ndjson", day(0))
     assert run("all.ndjson", "--out", "out")[0] == 0

@@ -31,7 +31,7 @@ def stored(events: list[Event]) -> dict[bytes, bytes]:
     """The journey table after the events."""
     made = service()
     log = MemoryLog()
-    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest)
+    executor = MemoryExecutor(made.agents, log, lambda: made.ingest.latest, followers=made.followers)
     for kind, message in events:
         log.append(kind, None, orjson.dumps(message), 0)
         executor.drain()

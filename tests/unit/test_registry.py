@@ -20,6 +20,7 @@ CONTRACT = {
     "model-parameters": ("internal", "compact"),
     "journal": ("internal", "delete"),
     "control": ("internal", "delete"),
+    "identity": ("internal", "compact"),
     "partials": ("internal", "delete"),
     "dead-letters": ("out", "delete"),
 }
@@ -60,8 +61,8 @@ def test_alerts_are_kept_for_ninety_days() -> None:
     assert TOPICS["account-alerts"].retention_ms == 90 * DAY_MS
 
 
-def test_control_alone_has_one_partition() -> None:
-    assert {topic.name for topic in TOPICS.values() if topic.partitions == 1} == {"control"}
+def test_what_needs_one_order_has_one_partition() -> None:
+    assert {topic.name for topic in TOPICS.values() if topic.partitions == 1} == {"control", "identity"}
     assert {topic.partitions for topic in TOPICS.values()} == {1, 12}
 
 

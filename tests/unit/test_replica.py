@@ -127,4 +127,4 @@ def test_it_is_a_store_for_the_replica() -> None:
     key = KEY + b"a:visitor"
     replica.apply([(key, encode_entry(old)), (key, encode_entry(new)), (key, encode_entry(old))])
     assert replica.entry("a:visitor") == new._replace(timeline=((MIN, "A:y"),))
-    assert replica.position == 7
+    assert replica.position == 6

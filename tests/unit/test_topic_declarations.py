@@ -30,9 +30,9 @@ def test_a_changelog_follows_the_topic_of_its_agent_and_is_compacted() -> None:
     assert {declared[name].config["cleanup.policy"] for name in follows} == {"compact"}
 
 
-def test_only_control_has_a_fixed_count_and_only_sources_may_have_any() -> None:
+def test_only_control_and_identity_have_a_fixed_count_and_only_sources_may_have_any() -> None:
     declared = declared_topics("app")
-    assert {d.name: d.partitions for d in declared if d.partitions} == {"control": 1}
+    assert {d.name: d.partitions for d in declared if d.partitions} == {"control": 1, "identity": 1}
     assert {d.name for d in declared if d.any_partitions} == {"touchpoints", "leads", "deals"}
 
 
