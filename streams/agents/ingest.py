@@ -23,6 +23,7 @@ from streams.effects import Effects, Headers, Output, Record, Run, StatelessHand
 from streams.faults import place_of
 from streams.identity import Replica
 from streams.journal import DIGEST_DIGITS, encode_fact, encode_touch
+from streams.privacy import without_addresses
 from streams.topology import DEAD_LETTERS, JOURNAL
 
 Decode = Callable[[Record, int], Sequence[tuple[str, Mapping[str, Any]]]]
@@ -157,6 +158,7 @@ class IngestHandler(StatelessHandler):
                 yield self._fact(kind, event, record)
 
     def _fact(self, kind: str, event: Mapping[str, Any], record: Record) -> Answer:
+        event = without_addresses(event, self.tables.hash_key)
         at, event_type = event["occurred_at"], event["type"]
         source, event_id, content = event["source"], event["event_id"], digest(event)
         if event_type == SPEND:
