@@ -158,6 +158,18 @@ class Replica:
         node = self._node(ids[0], ids, email_domain, at)
         return self.root(node), Home(self.position, self.position, node, ids, email_domain)
 
+    def guessed(self, home: Home) -> bool:
+        """Whether a fact about somebody of whom nothing is known was put elsewhere than whoever decides would look."""
+        key, node = home.native, home.node
+        if key[:2] in {"A:", "w:"} or self.entry(key) is not None:
+            return False
+        expected = {key}
+        if key[:2] == "a:":
+            expected.add(home.website)
+        elif key[:2] == "e:" and home.email_domain:
+            expected = {f"w:{home.email_domain}"}
+        return node not in expected
+
     def news(self, ids: tuple[str, ...], at: int) -> bool:
         """Whether a fact links identifiers in a way, or from an instant, that is not known here."""
         if len(ids) == 1:

@@ -173,7 +173,7 @@ class IngestHandler(StatelessHandler):
             at, source, event_id, content[:DIGEST_DIGITS], kind, event_type, ids, email_domain,
             self._claims(event), event.get("into_account_id", ""),
         )  # fmt: skip
-        news = event_type in DECIDING or replica.news(ids, at)
+        news = event_type in DECIDING or replica.news(ids, at) or replica.guessed(home)
         if not news and observation.domain_claims:
             news = replica.claims(ids[0], observation.domain_claims)
         sighting = Sighting(observation, home.node, root) if news else None

@@ -102,9 +102,11 @@ class Links:
     def handle(self, decision: int, sightings: Sequence[Sighting], effects: Effects) -> None:
         """Take what one control record, at this offset, says."""
         net, seen, said = Net(), set[str](), set[str]()
-        for observation, *_ in sightings:
+        for observation, node, _ in sightings:
             net.add(self.graph.add(observation))
             seen.update(observation.ids)
+            if node:
+                said.add(observation.ids[0])
             said.update(each for each, _ in reported(observation.ids))
             said.update(each for each in observation.ids if each[:2] in {"l:", "d:"})
             said.update(f"w:{domain}" for domain in observation.domain_claims)

@@ -106,3 +106,12 @@ def test_an_erased_person_is_suppressed_up_to_the_instant() -> None:
     assert made.suppressed(("A:x", "c:1"), 100)
     assert not made.suppressed(("A:x", "c:1"), 101)
     assert not made.suppressed(("A:x",), 100)
+
+
+def test_a_place_that_only_the_fact_itself_suggests_is_a_guess_until_its_native_key_is_known() -> None:
+    made = replica(entry("a:1", 1, "A:x", {"c:1": 1}))
+    _, home = made.place(("c:1", "a:1"), "", 100)
+    assert (home.node, made.news(("c:1", "a:1"), 100), made.guessed(home)) == ("A:x", False, True)
+    made.apply([entry("c:1", 2, "c:1")])
+    assert not made.guessed(made.place(("c:1", "a:1"), "", 100)[1])
+    assert not made.guessed(Replica().place(("e:1", "a:1"), "acme.com", 100)[1])
