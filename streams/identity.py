@@ -159,7 +159,7 @@ class Replica:
         return self.root(node), Home(self.position, self.position, node, ids, email_domain)
 
     def guessed(self, home: Home) -> bool:
-        """Whether a fact about somebody of whom nothing is known was put elsewhere than whoever decides would look."""
+        """Whether a fact about somebody nobody knows was put elsewhere than whoever decides would look."""
         key, node = home.native, home.node
         if key[:2] in {"A:", "w:"} or self.entry(key) is not None:
             return False
