@@ -64,6 +64,14 @@ class Sizes:
     """Touches whose cost is measured."""
     history: int
     """Events of the generator, of which those of the first 90 days are caught up with."""
+    stitches: int
+    """Repetitions of a visitor who identifies."""
+    moved: int
+    """Touches of an account that moves."""
+    visitors: int
+    """Of the crowd of whom few identify."""
+    replica: int
+    """Entries of a copy of the table of identities."""
     profile_visits: int
     """In-order touches of the run that is profiled."""
     profile_s: int
@@ -94,6 +102,10 @@ FULL = Sizes(
     met_accounts=1_000,
     burst=20_000,
     history=120_000,
+    stitches=20,
+    moved=50_000,
+    visitors=1_000_000,
+    replica=1_000_000,
     profile_visits=200_000,
     profile_s=8,
     deadline_s=180.0,
@@ -127,6 +139,10 @@ QUICK = Sizes(
     met_accounts=100,
     burst=2_000,
     history=4_000,
+    stitches=3,
+    moved=3_000,
+    visitors=20_000,
+    replica=100_000,
     profile_visits=40_000,
     profile_s=3,
     deadline_s=90.0,

@@ -47,6 +47,8 @@ async def observe(broker: str, topic: str, partitions: int, known: int, backlog:
             before = count
             for records in found.values():
                 for record in records:
+                    if record.value is None:
+                        continue  # an account that is no more
                     row = orjson.loads(record.value)
                     account, touches = row["account_id"], row["touches"]
                     had = answered.get(account, known)
