@@ -114,7 +114,8 @@ def outcomes(sent: Sequence[Sent]) -> tuple[Counter[Fact], Counter[bytes]]:
     letters: Counter[bytes] = Counter()
     for offset, (topic, key, value) in enumerate(sent):
         run = Run(topic, 0, [Consumed(offset, END_MS, key, value)], builders.NOW_MS)
-        for output in ingest.handle(run, MemoryTable()).outputs:
+        effects = ingest.handle(run, MemoryTable())
+        for output in (*effects.outputs, *effects.after):
             if output.topic == JOURNAL and output.value and (fact := fact_of(output.value)) is not None:
                 facts[fact] += 1
             elif output.topic == DEAD_LETTERS:
