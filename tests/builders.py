@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from revenue_core.config import CoreConfig
+from revenue_core.identity.observations import GraphConfig
 from schemas.context import Context
 from schemas.domains import is_free
 from streams.agents import coordinator
@@ -52,10 +53,17 @@ def context(now_ms: int = NOW_MS) -> Context:
     return Context(now_ms=now_ms, pipelines=pipelines, currencies=currency_exponents())
 
 
-def service(timing: Timing = OFFLINE, journal_partitions: int = 1, as_of: int | None = None) -> Service:
-    """A service with one native source topic per kind."""
+def service(
+    timing: Timing = OFFLINE,
+    journal_partitions: int = 1,
+    as_of: int | None = None,
+    graph: GraphConfig | None = None,
+) -> Service:
+    """A service with one native source topic per kind; ``graph`` says by which limits identifiers are linked."""
     sources = Sources({kind: (kind, "native") for kind in SOURCES}, lambda _: context())
-    return build(config(), tables(), sources, timing, journal_partitions=journal_partitions, as_of=as_of)
+    return build(
+        config(), tables(), sources, timing, journal_partitions=journal_partitions, as_of=as_of, graph=graph
+    )
 
 
 def final_view(
@@ -68,6 +76,7 @@ def final_view(
     scored: bool = True,
     live_touches: int = 200_000,
     backlog_ms: int | None = None,
+    graph: GraphConfig | None = None,
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Topic -> key -> last row after all events, unstable columns left out.
 
@@ -77,7 +86,7 @@ def final_view(
     account is read back from the table in every run. ``backlog_ms`` is how far the clock is ahead of the latest
     event: then it goes on by a second with every look, else it is the time of the latest event.
     """
-    made = service(timing, partitions)
+    made = service(timing, partitions, graph=graph)
     made.journey.live_touches = live_touches
     log = MemoryLog({"journal": partitions, "partials": partitions})
     ahead = [0, 0] if backlog_ms is None else [backlog_ms, 1_000]

@@ -40,6 +40,7 @@ class CrashingExecutor:
         """A new process: nothing but the log, the tables and the committed offsets is left."""
         self.service = service(TIMING)
         self.offsets = dict(self.committed)
+        self.followed = dict.fromkeys(self.service.followers, 0)
         for agent in self.service.agents:
             agent.handler.assigned(0, self.tables.setdefault(agent.name, MemoryTable()))
 
@@ -48,8 +49,19 @@ class CrashingExecutor:
             try:
                 if not any([self.step(agent) for agent in self.service.agents]):
                     return
+                self.follow()
             except Crash:
                 self.start()
+
+    def follow(self) -> None:
+        """Bring what the worker knows of identities up to date, now and then."""
+        for follower, position in self.followed.items():
+            if self.random.random() < 0.5:
+                records = self.log.partition(follower.topic, 0).read(
+                    position, self.random.randint(1, RUN_MAX)
+                )
+                follower.take([(record.key, record.value) for record in records])
+                self.followed[follower] = position + len(records)
 
     def step(self, agent: Agent) -> bool:
         worked = False
@@ -70,7 +82,7 @@ class CrashingExecutor:
         return worked
 
     def carry_out(self, effects: Effects, table: MemoryTable) -> None:
-        for output in effects.outputs:
+        for output in (*effects.outputs, *effects.after):
             self.maybe_crash()
             self.log.append(output.topic, output.key, output.value, 0, output.headers, output.partition)
         for write in effects.state:
