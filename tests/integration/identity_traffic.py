@@ -78,7 +78,8 @@ class Teller:
         for part in parts:
             part.extend(self.random.sample(part, int(len(part) * REPEATED)))
             self.random.shuffle(part)
-        return Story(*parts, touches=dict(self.touches), forgotten=frozenset(self.forgotten))
+        waiting, storm, turns, second_storm = parts
+        return Story(waiting, storm, turns, second_storm, dict(self.touches), frozenset(self.forgotten))
 
     def message(self, topic: str, kind: str, day: float, key: str, **fields: Any) -> Sent:
         """An event at an instant of that day."""
