@@ -10,7 +10,7 @@ import orjson
 from revenue_core import journey as core
 from revenue_core.account import Account
 from revenue_core.sums import Sums
-from streams import codec, translate
+from streams import codec, homes, translate
 from streams.agents.moves import Moves, piece_of
 from streams.agents.rows import Moment
 from streams.agents.slice import PARTITION_KEY, Live, Slice, metric_key
@@ -230,7 +230,7 @@ class JourneyRun:
         )
         if state.stale and not was_stale:
             packed.answered = counts
-        if changed is not core.Change.NOTHING:
+        if changed is not core.Change.NOTHING or _names_others(state.account, entry):
             packed.add(entry.kind, entry.identity, entry.message, state.account)
         return changed
 
@@ -449,6 +449,13 @@ def _subjects(fact: FactRecord) -> Iterator[str]:
     if fact.message.body.type == "mrr_movement":
         yield f"recurring:{fact.identity}"
         yield f"recurring:{fact.identity}@{fact.message.at}"
+
+
+def _names_others(account: Account, entry: FactRecord) -> bool:
+    """Whether a message that says nothing new names others than its fact does: one of them may leave without it."""
+    home = entry.message.home
+    known = [group.home for group in account.groups(entry.kind).get(entry.identity, ()) if group.home]
+    return bool(home and known) and all(homes.load(each).ids != homes.load(home).ids for each in known)
 
 
 def _caused(live: Live, entry: FactRecord, record: Record) -> None:

@@ -9,7 +9,7 @@ A step that is repeated after a crash hands over the same messages, which are kn
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from revenue_core import journey as core
@@ -185,6 +185,7 @@ class Moves:
         handing, knows = packed.handing, packed.knows
         leaving: defaultdict[str, list[FactRecord]] = defaultdict(list)
         position, looked_at, handed, decision = handing.position, 0, 0, 0
+        begun = handing.position > 0
         for position, letter, identity, message in packed.everything(handing.position):
             if looked_at >= LOOKED_AT or handed >= HANDED_OVER:
                 break
@@ -203,6 +204,8 @@ class Moves:
         moves = min(state.moves + (not state.silent), MOST_MOVES)
         for target, facts in leaving.items():
             self._send(target, facts, moves, decision, more=handing.pending, knows=knows)
+        if begun and not handing.pending:
+            self._close(root, leaving, moves, knows)
         handing.number += 1
         if handing.pending:
             handing.position = position
@@ -229,6 +232,14 @@ class Moves:
             transfer = Transfer(each, moves, more or number < len(chunks) - 1, decision, watched)
             output = Output(JOURNAL, target.encode(), encode_transfer(transfer), self.job.headers)
             self.job.effects.after.append(output)
+
+    def _close(self, root: str, reached: Mapping[str, Any], moves: int, knows: Knowledge) -> None:
+        """Tell accounts that got messages in earlier steps, and may wait for more, that this was all."""
+        decided = [entry[2] for _, timeline in knows.routes.values() for entry in timeline]
+        decided += [target for _, target in knows.redirects.values()]
+        for target in sorted(set(decided) - {root, "", *reached}):
+            value = encode_transfer(Transfer([], moves, more=False, decision=knows.latest(), watched=[]))
+            self.job.effects.after.append(Output(JOURNAL, target.encode(), value, self.job.headers))
 
     def _finish(self, key: bytes, live: Live) -> None:
         """Remember what has been handed over, or write the account anew without it."""
@@ -268,6 +279,9 @@ class Moves:
                 elsewhere[place.root].append(fact)
         for target, facts in elsewhere.items():
             self._send(target, facts, transfer.moves, transfer.decision, more=transfer.more, knows=knows)
+        if not transfer.messages and live.state.settle_at is not None:
+            job.mark(key, live, record, cause)
+            job.touched[key] = live
         if here:
             live.state.moves = max(live.state.moves, transfer.moves)
             job.take_over(key, live, here, record, cause, later=transfer.more)
