@@ -231,6 +231,13 @@ def test_an_outdated_decision_moves_nobody_back() -> None:
     assert accounts.touches() == {"new": 5}
 
 
+def test_a_decision_that_arrives_behind_a_newer_one_is_passed_over() -> None:
+    accounts = Accounts()
+    accounts.take(*a_journey(), redirect(OLD, OLD, 9, NEW), redirect(OLD, OLD, 7, OLD))
+    accounts.take(touch(77, OLD, home(OLD)))
+    assert accounts.touches() == {"new": 6}
+
+
 def test_facts_sent_back_and_forth_end_where_the_last_decision_says() -> None:
     accounts = Accounts()
     accounts.take(*a_journey(), *moved())
