@@ -84,7 +84,8 @@ def outward(place: Place) -> str:
 def covered(history: History) -> History:
     """Without what rows of two accounts share a key in, and where the order of arrival has to matter.
 
-    The first: one identity whose messages name different people and lie in different accounts. The second: an
+    The first: one identity whose messages name different people and lie in different accounts, or only differ in a
+    free domain, which names nobody, but makes two facts of them to the brute force. The second: an
     erasure that later turns out to have gone too far, because a link that led to somebody became void, or the same
     erasure was of an earlier instant, too; what is gone cannot come back.
     """
@@ -95,7 +96,8 @@ def covered(history: History) -> History:
     for message in history.messages:
         identity = message["topic"], message.get("source", ""), message["event_id"]
         ids = named.setdefault(identity, _named(message))
-        if len(places[identity]) > 1 and ids != _named(message):
+        others = set() if ids == _named(message) else {*ids, *_named(message)}
+        if others and (len(places[identity]) > 1 or not others.isdisjoint(identity_random.FREE)):
             continue
         erases = message["type"] == "person_erased"
         if erases and erased.setdefault(identity, message["occurred_at"]) != message["occurred_at"]:
