@@ -73,10 +73,11 @@ def place_of(knows: Knowledge, kind: str, message: Group[Any], root: str) -> Pla
 def sighting(kind: str, identity: str, message: Group[Any], home: Home) -> Sighting:
     """What a message says of identities, as its account reports it."""
     source, event_id = identity.split(":", 1)
+    into = "" if kind == "touchpoints" else str(message.body.fields.get("into_account_id", ""))
     return Sighting(
         Observation(
             message.at, source, event_id, message.digest[:DIGEST_DIGITS], kind, message.body.type, home.ids,
-            home.email_domain, (), "",
+            home.email_domain, (), into,
         )
     )  # fmt: skip
 

@@ -335,7 +335,6 @@ def test_what_is_handed_over_takes_along_that_it_is_to_be_reported() -> None:
     assert [listed[2] for listed in _reported(accounts)][-1] == "t2"
 
 
-@pytest.mark.xfail(strict=True, reason="an account reports a merge without where it goes")
 def test_a_merge_is_reported_with_where_it_goes() -> None:
     accounts = Accounts()
     event = {
