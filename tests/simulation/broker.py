@@ -50,11 +50,18 @@ class Partition:
         return gone
 
     def outdated(self, newer: Newer) -> list[bytes]:
-        """Keys whose last record is less far on than an earlier one."""
+        """Keys whose last record is less far on than an earlier one.
+
+        A deletion ends a key: what its own epoch no longer counts on may come again, and nobody reads it.
+        """
         best: dict[bytes, bytes] = {}
         behind: dict[bytes, None] = {}
         for _, _, key, value, _ in self.records:
-            if key is None or value is None:
+            if key is None:
+                continue
+            if value is None:
+                best.pop(key, None)
+                behind.pop(key, None)
                 continue
             known = best.get(key)
             if known is None or known == value or newer(key, known, value):
