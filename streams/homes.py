@@ -15,13 +15,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from revenue_core.identity.observations import ERASED, FALLBACK
+
 Timeline = Sequence[tuple[int, str, str]]
 """(from this instant in ms, node, root) in order; node ``""``: nobody claims the visitor then."""
 
-ERASED = "+"
-"""The node of facts that are to be forgotten (R42)."""
-FALLBACK = "5:"
-"""Before a node that claims only a visitor's facts without a website domain of their own (R37, 5)."""
 UNSURE = -1
 """A stamp below every decision's."""
 ROUTE, REDIRECT, ERASURE, WATCH = "r", "n", "x", "w"

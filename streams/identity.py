@@ -1,7 +1,7 @@
 """The table ``identity``: what the coordinator has decided, and how ingest reads it.
 
-    k:<key>    [decision, timeline, partners, shared]  where facts with this native key belong (see ``homes``), with
-               whom the identifier is known to be linked since when, and the kinds to which its links are void
+    k:<key>    [decision, timeline, partners]  where facts with this native key belong (see ``homes``), and with whom
+               the identifier is known to be linked, since when
     n:<node>   [decision, root]  where the facts of a node live: the account it was merged into, or that claims it
     x:<mark>   [decision, until]  an identifier that was erased
 
@@ -17,41 +17,37 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from streams.homes import ERASED, FALLBACK, UNSURE, Home, mark
+from revenue_core.identity.observations import ERASED, Timeline
+from revenue_core.identity.timelines import constant, place
+from streams.homes import UNSURE, Home, mark
 
 KEY, NODE, GONE = b"k:", b"n:", b"x:"
-MIN = -(2**62)
 STRENGTH = {"a:": 0, "e:": 1, "c:": 2, "A:": 3}
 CACHED = 20_000
-
-Instants = tuple[tuple[int, str], ...]
-"""(from this instant in ms, node), in order, the first from ``MIN`` on."""
 
 
 class Entry(NamedTuple):
     """What is decided about an identifier."""
 
     decision: int
-    timeline: Instants
+    timeline: Timeline
     partners: Mapping[str, int]
     """Identifier -> the earliest instant from which a link is known."""
-    shared: str
-    """Prefixes of the kinds towards which it is shared (R40), without the colon."""
 
 
 def encode_entry(entry: Entry) -> bytes:
     """Value of a ``k:`` record."""
     timeline = entry.timeline
     short: object = timeline[0][1] if len(timeline) == 1 else timeline
-    return orjson.dumps([entry.decision, short, entry.partners, entry.shared])
+    return orjson.dumps([entry.decision, short, entry.partners])
 
 
 def decode_entry(raw: bytes) -> Entry:
     """The inverse of ``encode_entry``."""
-    decision, timeline, partners, shared = orjson.loads(raw)
+    decision, timeline, partners = orjson.loads(raw)
     if isinstance(timeline, str):
-        return Entry(decision, ((MIN, timeline),), partners, shared)
-    return Entry(decision, tuple((since, node) for since, node in timeline), partners, shared)
+        return Entry(decision, constant(timeline), partners)
+    return Entry(decision, tuple((since, node) for since, node in timeline), partners)
 
 
 def reported(ids: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -184,8 +180,8 @@ class Replica:
         # what a deal or a lead says of its account counts anew each time: the last one decides
         return any(each[:2] in {"l:", "d:"} for each in ids)
 
-    def claims(self, account: str, domains: Iterable[str]) -> bool:
-        """Whether an account claims a domain of which that is not known."""
+    def unclaimed(self, account: str, domains: Iterable[str]) -> bool:
+        """Whether it is not known of one of these domains that the account claims it."""
         for domain in domains:
             entry = self.entry(f"w:{domain}")
             if entry is None or account not in entry.partners:
@@ -199,7 +195,7 @@ class Replica:
         entry = self.entry(key)
         website = next((each for each in ids if each[:2] == "w:"), "")
         if entry is not None:
-            return choose(entry.timeline, at, key, website if kind == "a:" else "")
+            return place(key, entry.timeline, at, website[2:] if kind == "a:" else "")
         if kind == "e:" and email_domain:
             return f"w:{email_domain}"
         if kind in {"d:", "c:"}:
@@ -213,18 +209,6 @@ class Replica:
                 node = self._node(other, ids, email_domain, at)
                 return key if node[:2] in {"a:", "e:"} or node == ERASED else node
         return key
-
-
-def choose(timeline: Instants, at: int, key: str, website: str) -> str:
-    """The node of a fact with this native key at an instant; ``website`` is the domain a visitor's fact names."""
-    node = timeline[0][1]
-    for since, following in timeline:
-        if since > at:
-            break
-        node = following
-    if node and not node.startswith(FALLBACK):
-        return node
-    return website or node[len(FALLBACK) :] or key
 
 
 def decision_of(value: bytes) -> int:

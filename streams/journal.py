@@ -134,12 +134,13 @@ def encode_decisions(entries: Sequence[Sequence[Any]]) -> bytes:
     return orjson.dumps({"k": "r", "d": entries})
 
 
-def encode_transfer(transfer: Transfer) -> bytes:
-    """Journal value of a transfer."""
-    messages = [orjson.Fragment(encode_message(fact)) for fact in transfer.messages]
+def encode_transfer(
+    messages: Sequence[bytes], moves: int, decision: int, *, more: bool, watched: Sequence[str] = ()
+) -> bytes:
+    """Journal value of a transfer (see ``Transfer``) of messages as ``encode_message`` gives them."""
     return orjson.dumps({
-        "k": "x", "m": messages, "e": transfer.moves, "n": int(transfer.more), "d": transfer.decision,
-        "w": transfer.watched,
+        "k": "x", "m": list(map(orjson.Fragment, messages)), "e": moves, "n": int(more), "d": decision,
+        "w": watched,
     })  # fmt: skip
 
 

@@ -16,10 +16,11 @@ from revenue_core.account import Account, FactBody, Group, fold
 from revenue_core.facts import Touch
 from streams import chunks, homes
 from streams.chunks import ChunkLog, Get, JsonLog
-from streams.homes import Knowledge, Place
+from streams.homes import Home, Knowledge, Place
 from streams.touch_log import TouchLog
 
 LETTERS = {"touchpoints": "t", "leads": "l", "deals": "d"}
+KINDS = {letter: kind for kind, letter in LETTERS.items()}
 FEW_DECISIONS = 64
 """So many decisions are kept as they came, also those that later ones have replaced."""
 NOTHING = Knowledge()
@@ -130,10 +131,13 @@ class Packed:
             log.restart(knows.entries())
         return new
 
+    def home(self, message: Group[Any]) -> Home:
+        """The home of a message that lies here."""
+        return homes.load(message.home) if message.home else homes.native_home(self._root)
+
     def place(self, letter: str, message: Group[Any]) -> Place:
         """Where a message that lies here belongs by what is known; ``letter`` says its kind."""
-        home = homes.load(message.home) if message.home else homes.native_home(self._root)
-        return self.knows.place(home, message.at, self._root, erasable=letter != "d")
+        return self.knows.place(self.home(message), message.at, self._root, erasable=letter != "d")
 
     def _is_here(self, letter: str, message: Group[Any]) -> bool:
         return self.place(letter, message).root == self._root

@@ -17,6 +17,7 @@ import orjson
 
 from revenue_core.facts import DAY_MS
 from revenue_core.identity.observations import GraphConfig
+from schemas.errors import shown
 from streams.agents.links import LINKS, Links, Sighting, read_links
 from streams.effects import Effects, Output, Run, TableView
 from streams.journal import encode_tick
@@ -58,7 +59,7 @@ def read_control(value: bytes | None) -> tuple[str, Source] | list[Sighting] | N
         if raw.get("k") == LINKS:
             return read_links(raw)
     except (AttributeError, LookupError, TypeError, ValueError):
-        log.warning("a record of the control topic is none of ours and is passed over: %.80r", value)
+        log.warning("a record of the control topic is none of ours and is passed over: %s", shown(str(value)))
     return None
 
 

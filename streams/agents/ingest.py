@@ -169,19 +169,24 @@ class IngestHandler(StatelessHandler):
         )
         replica = self.replica
         root, home = replica.place(ids, email_domain, at)
-        observation = Observation(
-            at, source, event_id, content[:DIGEST_DIGITS], kind, event_type, ids, email_domain,
-            self._claims(event), event.get("into_account_id", ""),
-        )  # fmt: skip
-        news = event_type in DECIDING or replica.news(ids, at) or replica.guessed(home)
-        if not news and observation.domain_claims:
-            news = replica.claims(ids[0], observation.domain_claims)
-        sighting = Sighting(observation, home.node, root) if news else None
-        if kind != "deals" and event_type != ERASED and replica.suppressed(ids, at):
-            # what it links is still needed: who is erased may depend on it
-            return Answer(at, event_type, "erased", None, sighting and Sighting(observation))
+        claims = self._claims(event)
+        sighting = None
+        if (
+            event_type in DECIDING
+            or replica.news(ids, at)
+            or replica.guessed(home)
+            or replica.unclaimed(ids[0], claims)
+        ):
+            observation = Observation(
+                at, source, event_id, content[:DIGEST_DIGITS], kind, event_type, ids, email_domain, claims,
+                event.get("into_account_id", ""),
+            )  # fmt: skip
+            sighting = Sighting(observation, home.node, root)
         if event_type == ERASED:
-            return Answer(at, event_type, "ok", None, Sighting(observation))
+            return Answer(at, event_type, "ok", None, sighting and sighting.elsewhere())
+        if kind != "deals" and replica.suppressed(ids, at):
+            # what it links is still needed: who is erased may depend on it
+            return Answer(at, event_type, "erased", None, sighting and sighting.elsewhere())
         if kind == "touchpoints":
             touch = translate.touch(event, self.tables.channels)
             value = encode_touch(touch, source, event_id, content, record.timestamp, home)

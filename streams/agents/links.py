@@ -19,11 +19,19 @@ from typing import Any, NamedTuple
 import orjson
 
 from revenue_core.identity.graph import Graph
-from revenue_core.identity.observations import MIN, Changes, GraphConfig, Observation
+from revenue_core.identity.observations import (
+    ERASED,
+    FALLBACK,
+    Changes,
+    GraphConfig,
+    Observation,
+    Timeline,
+)
+from revenue_core.identity.timelines import constant
 from streams import homes
 from streams.effects import Effects, Output, TableView
-from streams.homes import ERASED, FALLBACK, mark
-from streams.identity import GONE, KEY, NODE, Entry, Instants, encode_entry, reported
+from streams.homes import mark
+from streams.identity import GONE, KEY, NODE, Entry, encode_entry, reported
 from streams.journal import encode_decisions
 from streams.topology import CONTROL, IDENTITY, JOURNAL
 
@@ -44,6 +52,10 @@ class Sighting(NamedTuple):
     root: str = ""
     """Where it was put."""
 
+    def elsewhere(self) -> Sighting:
+        """The same of a fact that has not been put anywhere."""
+        return Sighting(self.observation)
+
 
 def links_record(sightings: Sequence[Sighting]) -> Output:
     """The control record by which ingest and accounts report what they see."""
@@ -53,17 +65,14 @@ def links_record(sightings: Sequence[Sighting]) -> Output:
 
 def read_links(raw: Mapping[str, Any]) -> list[Sighting]:
     """The inverse. Raises LookupError, TypeError, ValueError."""
-    found = []
-    for *fields, node, root in raw["l"]:
-        found.append(Sighting(_observation(fields), node, root))
-    return found
+    return [Sighting(_observation(fields), node, root) for *fields, node, root in raw["l"]]
 
 
 class Net:
     """What a control record changes in all."""
 
     def __init__(self) -> None:
-        self.timelines: dict[str, tuple[Instants, Instants]] = {}
+        self.timelines: dict[str, tuple[Timeline, Timeline]] = {}
         self.redirects: dict[str, tuple[str, str]] = {}
         self.erased: dict[str, int] = {}
         self.watched: set[str] = set()
@@ -158,7 +167,7 @@ class Links:
         return told
 
     def _homes(
-        self, key: str, timeline: Instants, net: Net | None = None, *, by_domain: bool = True
+        self, key: str, timeline: Timeline, net: Net | None = None, *, by_domain: bool = True
     ) -> set[str]:
         """Accounts in which facts with a native key can be that were put there by a timeline.
 
@@ -247,18 +256,17 @@ class Links:
                 effects.outputs.append(_identity_record(KEY, key, encode_entry(self._entry(decision, key))))
 
     def _entry(self, decision: int, key: str) -> Entry:
-        shared = "".join(sorted(each[0] for each in self.graph.shared(key)))
         pairs = (
             (other, found[0])
             for other, found in self.graph.partners(key).items()
             if any(pair == (key, other) for pair in reported((key, other)))
         )
         partners = dict(islice(pairs, MOST_PARTNERS))
-        timeline = ((MIN, key),) if key[:2] == "w:" else self.graph.timeline(key)
-        return Entry(decision, timeline, partners, shared)
+        timeline = constant(key) if key[:2] == "w:" else self.graph.timeline(key)
+        return Entry(decision, timeline, partners)
 
 
-def claimed(timeline: Instants) -> bool:
+def claimed(timeline: Timeline) -> bool:
     """Whether somebody claims a visitor's facts at some instant, also those that name a website domain."""
     return any(node and not node.startswith(FALLBACK) for _, node in timeline)
 

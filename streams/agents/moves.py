@@ -19,7 +19,7 @@ from streams import homes
 from streams.agents.links import Sighting, links_record
 from streams.agents.slice import Live
 from streams.effects import Headers, Output, Record
-from streams.homes import Home, Knowledge, Place
+from streams.homes import Home, Knowledge
 from streams.journal import (
     DIGEST_DIGITS,
     Decisions,
@@ -30,6 +30,7 @@ from streams.journal import (
     encode_message,
     encode_transfer,
 )
+from streams.packed import KINDS, LETTERS
 from streams.topology import JOURNAL
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ HANDED_OVER = 1_024
 TRANSFER_BYTES = 256 << 10
 """and about the size of one transfer."""
 MOST_MOVES = 1_023
-KINDS = {"t": "touchpoints", "l": "leads", "d": "deals"}
 
 
 class Piece(NamedTuple):
@@ -58,16 +58,6 @@ class Piece(NamedTuple):
 def piece_of(record: Record, fact: FactRecord) -> Piece:
     """A message of a transfer as a journal record."""
     return Piece(record.offset, record.timestamp, record.key, encode_message(fact), record.headers)
-
-
-def home_of(message: Group[Any], root: str) -> Home:
-    """The home of a message that lies under ``root``."""
-    return homes.load(message.home) if message.home else homes.native_home(root)
-
-
-def place_of(knows: Knowledge, kind: str, message: Group[Any], root: str) -> Place:
-    """Where a message that lies under ``root`` belongs by what the account knows."""
-    return knows.place(home_of(message, root), message.at, root, erasable=kind != "deals")
 
 
 def sighting(kind: str, identity: str, message: Group[Any], home: Home) -> Sighting:
@@ -93,14 +83,13 @@ class Moves:
         knows = live.packed.knows
         if not knows:
             return entry
-        root = key.decode()
-        place = place_of(knows, entry.kind, entry.message, root)
+        place = live.packed.place(LETTERS[entry.kind], entry.message)
         if not place.root:
             self.job.count(entry, "erased")
             return None
         if place.decided > homes.UNSURE:
             entry = entry._replace(message=entry.message._replace(home=homes.dump(place.home)))
-        if place.root != root:
+        if place.root != key.decode():
             self._pass_on(place.root, entry)
             return None
         if knows.watched and homes.reports(knows.watched, place.home):
@@ -121,7 +110,7 @@ class Moves:
         if record.offset <= live.state.applied:
             return
         stored = live.packed.touches.count + live.packed.facts.count
-        moving = self._concerns(key, live, decisions)
+        moving = self._concerns(live, decisions)
         if moving and not live.state.quarantined:
             core.remember(live.state, job.config)
             core.recall(live.state, job.config)
@@ -129,7 +118,7 @@ class Moves:
         job.mark(key, live, record, f"identity:{max((entry[2] for entry in new), default=0)}")
         watched = {entry[1] for entry in new if entry[0] == homes.WATCH}
         if watched and stored:
-            self._report_all(key, live, watched)
+            self._report_all(live, watched)
         if moving:
             core.replace_facts(live.state, live.packed.refold(live.state.account.account_id))
             # at once: rows are withdrawn in a version below that of whoever says them anew
@@ -138,9 +127,10 @@ class Moves:
             handing.pending, handing.position = True, 0
             self._step(key, live)
 
-    def _concerns(self, key: bytes, live: Live, decisions: Decisions) -> bool:
+    def _concerns(self, live: Live, decisions: Decisions) -> bool:
         """Whether a decision that is new is about a message that the account has."""
-        root, knows = key.decode(), live.packed.knows
+        packed = live.packed
+        knows = packed.knows
         subjects: dict[str, set[str]] = {homes.ROUTE: set(), homes.REDIRECT: set(), homes.ERASURE: set()}
         for entry in decisions.entries:
             if entry[0] != homes.WATCH and not knows.has(entry):
@@ -148,19 +138,18 @@ class Moves:
         routes, nodes, erased = subjects.values()
         if not (routes or nodes or erased):
             return False
-        for _, letter, _, message in live.packed.everything(0):
-            home = place_of(knows, KINDS[letter], message, root).home if knows else home_of(message, root)
+        for _, letter, _, message in packed.everything():
+            home = packed.place(letter, message).home
             if home.native in routes or home.node in nodes:
                 return True
             if erased and not erased.isdisjoint(map(homes.mark, home.ids)):
                 return True
         return False
 
-    def _report_all(self, key: bytes, live: Live, watched: set[str]) -> None:
-        root = key.decode()
+    def _report_all(self, live: Live, watched: set[str]) -> None:
         found = []
-        for _, letter, identity, message in live.packed.everything(0):
-            home = home_of(message, root)
+        for _, letter, identity, message in live.packed.everything():
+            home = live.packed.home(message)
             if homes.reports(watched, home):
                 found.append(sighting(KINDS[letter], identity, message, home))
         self._report(found)
@@ -191,7 +180,7 @@ class Moves:
             if looked_at >= LOOKED_AT or handed >= HANDED_OVER:
                 break
             looked_at += 1
-            place = place_of(knows, KINDS[letter], message, root)
+            place = packed.place(letter, message)
             if place.root in {root, ""}:
                 continue
             if position < handing.count and place.decided <= handing.decision:
@@ -219,28 +208,36 @@ class Moves:
         self, target: str, facts: list[FactRecord], moves: int, decision: int, *, more: bool, knows: Knowledge
     ) -> None:
         watched = sorted(knows.watched.intersection(each for fact in facts for each in _ids(fact)))
-        chunk: list[FactRecord] = []
+        chunks: list[list[bytes]] = [[]]
         size = 0
-        chunks = []
-        for fact in facts:
-            size += len(encode_message(fact))
-            if chunk and size > TRANSFER_BYTES:
-                chunks.append(chunk)
-                chunk, size = [], 0
-            chunk.append(fact)
-        chunks.append(chunk)
-        for number, each in enumerate(chunks):
-            transfer = Transfer(each, moves, more or number < len(chunks) - 1, decision, watched)
-            output = Output(JOURNAL, target.encode(), encode_transfer(transfer), self.job.headers)
-            self.job.effects.after.append(output)
+        for message in map(encode_message, facts):
+            if chunks[-1] and size + len(message) > TRANSFER_BYTES:
+                chunks.append([])
+                size = 0
+            chunks[-1].append(message)
+            size += len(message)
+        for number, chunk in enumerate(chunks, 1):
+            self._transfer(target, chunk, moves, decision, more=more or number < len(chunks), watched=watched)
+
+    def _transfer(
+        self,
+        target: str,
+        messages: Sequence[bytes],
+        moves: int,
+        decision: int,
+        *,
+        more: bool,
+        watched: Sequence[str] = (),
+    ) -> None:
+        value = encode_transfer(messages, moves, decision, more=more, watched=watched)
+        self.job.effects.after.append(Output(JOURNAL, target.encode(), value, self.job.headers))
 
     def _close(self, root: str, reached: Mapping[str, Any], moves: int, knows: Knowledge) -> None:
         """Tell accounts that got messages in earlier steps, and may wait for more, that this was all."""
         decided = [entry[2] for _, timeline in knows.routes.values() for entry in timeline]
         decided += [target for _, target in knows.redirects.values()]
         for target in sorted(set(decided) - {root, "", *reached}):
-            value = encode_transfer(Transfer([], moves, more=False, decision=knows.latest(), watched=[]))
-            self.job.effects.after.append(Output(JOURNAL, target.encode(), value, self.job.headers))
+            self._transfer(target, [], moves, knows.latest(), more=False)
 
     def _finish(self, key: bytes, live: Live) -> None:
         """Remember what has been handed over, or write the account anew without it."""
@@ -271,7 +268,7 @@ class Moves:
         here: list[FactRecord] = []
         root, knows = key.decode(), live.packed.knows
         for fact in transfer.messages:
-            place = place_of(knows, fact.kind, fact.message, root)
+            place = live.packed.place(LETTERS[fact.kind], fact.message)
             if place.decided > homes.UNSURE:
                 fact = fact._replace(message=fact.message._replace(home=homes.dump(place.home)))  # noqa: PLW2901
             if place.root == root:
@@ -286,18 +283,21 @@ class Moves:
         if here:
             live.state.moves = max(live.state.moves, transfer.moves)
             job.take_over(key, live, here, record, cause, later=transfer.more)
-            reported = [
-                sighting(fact.kind, fact.identity, fact.message, home_of(fact.message, root))
-                for fact in here
-                if knows.watched and homes.reports(knows.watched, home_of(fact.message, root))
-            ]
-            self._report(reported)
+            if knows.watched:
+                homed = [(fact, live.packed.home(fact.message)) for fact in here]
+                self._report(
+                    [
+                        sighting(fact.kind, fact.identity, fact.message, home)
+                        for fact, home in homed
+                        if homes.reports(knows.watched, home)
+                    ]
+                )
 
     def _watch(self, key: bytes, live: Live, transfer: Transfer, record: Record, cause: str) -> None:
         new = live.packed.learn([[homes.WATCH, each, transfer.decision, None] for each in transfer.watched])
         if new:
             self.job.mark(key, live, record, cause)
-            self._report_all(key, live, {entry[1] for entry in new})
+            self._report_all(live, {entry[1] for entry in new})
 
 
 def _ids(fact: FactRecord) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ def score(
     final: Annotated[
         bool, typer.Option("--final", help="One line per live key instead of every version.")
     ] = False,
-    form: Annotated[str, typer.Option("--format", help="Input format: native or segment.")] = "native",
+    form: Annotated[str, typer.Option("--format", help="Input format, see docs/formats.md.")] = "native",
     topic: Annotated[
         str | None,
         typer.Option(help="touchpoints, leads or deals, for lines and file names that do not say."),

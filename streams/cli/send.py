@@ -43,7 +43,7 @@ def send(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="NDJSON, CSV or Parquet; - is stdin.")
     ],
-    form: Annotated[str, typer.Option("--format", help="Input format: native or segment.")] = "native",
+    form: Annotated[str, typer.Option("--format", help="Input format, see docs/formats.md.")] = "native",
     topic: Annotated[
         str | None,
         typer.Option(help="touchpoints, leads or deals, for lines and file names that do not say."),

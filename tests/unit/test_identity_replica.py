@@ -3,18 +3,19 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from revenue_core.identity.observations import MIN
 from streams.homes import mark
-from streams.identity import MIN, Entry, Replica, decode_entry, encode_entry
+from streams.identity import Entry, Replica, decode_entry, encode_entry
 
 
 def record(key: str, decision: int, *rest: object) -> tuple[bytes, bytes]:
     return key.encode(), orjson.dumps([decision, *rest])
 
 
-def entry(key: str, decision: int, node: object, partners: dict[str, int] | None = None, shared: str = "") -> (
-    tuple[bytes, bytes]
-):  # fmt: skip
-    return record(f"k:{key}", decision, node, partners or {}, shared)
+def entry(
+    key: str, decision: int, node: object, partners: dict[str, int] | None = None
+) -> tuple[bytes, bytes]:
+    return record(f"k:{key}", decision, node, partners or {})
 
 
 def replica(*records: tuple[bytes, bytes]) -> Replica:
@@ -30,8 +31,8 @@ def put(made: Replica, *ids: str, at: int = 100, email_domain: str = "") -> str:
 @pytest.mark.parametrize(
     "made",
     [
-        Entry(4, ((MIN, "A:x"),), {"c:1": 7}, ""),
-        Entry(4, ((MIN, ""), (10, "A:x")), {}, "ec"),
+        Entry(4, ((MIN, "A:x"),), {"c:1": 7}),
+        Entry(4, ((MIN, ""), (10, "A:x")), {}),
     ],
 )
 def test_an_entry_comes_back_from_its_bytes(made: Entry) -> None:
@@ -90,7 +91,7 @@ def test_links_are_news_until_they_are_known_from_that_instant_on() -> None:
 
 
 def test_a_shared_identifier_still_has_each_new_partner_reported() -> None:
-    made = replica(entry("a:1", 1, "", {"c:8": 1}, "c"), entry("c:9", 1, "c:9"))
+    made = replica(entry("a:1", 1, "", {"c:8": 1}), entry("c:9", 1, "c:9"))
     assert made.news(("c:9", "a:1"), 100)
     assert not made.news(("c:8", "a:1"), 100)
 

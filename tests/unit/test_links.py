@@ -106,10 +106,10 @@ def test_a_pair_that_is_new_is_published_and_sends_the_visitors_touches_to_the_a
     running = Coordinator()
     effects = running.see(seen("t1", 1, "A:acme", "a:v1", node="A:acme"))
     assert roots(told(effects)["a:v1"], "a:v1") == ["", "A:acme"]
-    timeline, partners, shared = published(effects)["k:a:v1"]
+    timeline, partners = published(effects)["k:a:v1"]
     claimed_from = START + DAY - LIMITS.anonymous_ttl_ms
     assert timeline[1:] == [[claimed_from, FALLBACK + "A:acme"]]
-    assert (partners, shared) == ({"A:acme": START + DAY}, "")
+    assert partners == {"A:acme": START + DAY}
 
 
 def test_a_fact_put_elsewhere_than_decided_is_sent_after() -> None:
@@ -240,9 +240,11 @@ def test_an_identifier_with_more_partners_than_the_cap_claims_nothing_any_more()
     for number in range(LIMITS.max_links):
         account = f"A:{number}"
         effects = running.see(seen(f"t{number}", number, account, "a:v1", node=account))
-    assert published(effects)["k:a:v1"][2] == ""
+    assert running.handler.links.graph.shared("a:v1") == frozenset()
+    assert published(effects)["k:a:v1"][0] != ""
     effects = running.see(seen("t9", 9, "A:9", "a:v1", node="A:9"))
-    assert published(effects)["k:a:v1"][2] == "A"
+    assert running.handler.links.graph.shared("a:v1") == {"A"}
+    assert published(effects)["k:a:v1"][0] == ""
     assert {root for _, _, root in _route(told(effects)["A:0"], "a:v1")} == {""}
 
 

@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from streams.identity import KEY, MIN, Entry, Replica, encode_entry
+from revenue_core.identity.observations import MIN
+from streams.identity import KEY, Entry, Replica, encode_entry
 from streams.replica import LEAST_WASTE, PIECES, CompactMap
 
 SPREADS: dict[str, Callable[[bytes], int]] = {
@@ -123,7 +124,7 @@ def test_an_entry_of_a_link_takes_less_than_a_hundred_and_fifty_bytes() -> None:
 
 def test_it_is_a_store_for_the_replica() -> None:
     replica = Replica(CompactMap())
-    old, new = Entry(3, ((0, "A:x"), (9, "A:y")), {"A:x": 0}, ""), Entry(7, ((0, "A:y"),), {"A:y": 0}, "")
+    old, new = Entry(3, ((0, "A:x"), (9, "A:y")), {"A:x": 0}), Entry(7, ((0, "A:y"),), {"A:y": 0})
     key = KEY + b"a:visitor"
     replica.apply([(key, encode_entry(old)), (key, encode_entry(new)), (key, encode_entry(old))])
     assert replica.entry("a:visitor") == new._replace(timeline=((MIN, "A:y"),))
