@@ -13,6 +13,7 @@ from revenue_core.account import Account
 from revenue_core.attribution.data_driven import Learned
 from revenue_core.attribution.models import models
 from revenue_core.attribution.workings import SHORT, Setting, Working, working
+from revenue_core.changes import Row
 from revenue_core.config import CoreConfig, PathProfile
 from revenue_core.conversions import OWN_TOUCHES, conversions
 from revenue_core.credits import UNATTRIBUTED
@@ -20,7 +21,7 @@ from revenue_core.deals import Conversion, Deal
 from revenue_core.explain_facts import DealView, LeadView, deal_view, lead_views, major
 from revenue_core.facts import DAY_MS, Journey, Touch
 from revenue_core.instants import iso_z
-from revenue_core.journey import Known, Row, State, evaluate, probabilities
+from revenue_core.journey import Known, State, evaluate, probabilities
 from revenue_core.paths import Path, build_paths, cycle_start
 from revenue_core.temperature import COOLED, due
 

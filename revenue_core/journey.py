@@ -21,34 +21,21 @@ from typing import Any, NamedTuple
 from revenue_core import follow_up, temperature
 from revenue_core.account import Account, Group, join
 from revenue_core.alerts import alerts, deal_due
+from revenue_core.changes import Answers, Changes, Row, compare
 from revenue_core.config import CoreConfig
 from revenue_core.conversions import OpenLead, conversions, first_lead_at, next_lead_expiry, open_leads
-from revenue_core.credits import Draft, draft_credits, rows_of
+from revenue_core.credits import draft_credits
 from revenue_core.deal_fold import fold_deal
 from revenue_core.deals import Deal
 from revenue_core.facts import Journey, Touch
 from revenue_core.follow_up import FollowUp
 from revenue_core.probability.rows import expected_value, probability_rows
 from revenue_core.snapshot import snapshot_row
-from revenue_core.sums import Sums, account_sums, credited_sums, difference, phase_sums
+from revenue_core.sums import account_sums, difference, phase_sums
 from revenue_core.temperature import Temperature
-
-Row = Mapping[str, Any]
 
 NEVER = 2**62
 """A due instant that does not come (ms)."""
-
-
-@dataclass(slots=True)
-class Answers:
-    """Everything that follows from an account's facts at one horizon, by key."""
-
-    credits: Mapping[str, Draft] = field(default_factory=dict)
-    """By conversion; rows are made only of what has changed."""
-    probabilities: Mapping[str, Row] = field(default_factory=dict)
-    alerts: Mapping[str, Row] = field(default_factory=dict)
-    snapshot: Row | None = None
-    sums: Sums = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -134,23 +121,6 @@ class Change(Enum):
     CHANGED = 2
 
 
-class Changes(NamedTuple):
-    """What has to be sent after settling, each list in the order of R60."""
-
-    credits: list[tuple[str, Row, bool]]
-    """(credit_id, row, True when it is gone)."""
-    probabilities: dict[str, Row]
-    closed: Mapping[str, Row]
-    """Last rows of subjects that are no longer open."""
-    alerts: list[tuple[Row, str]]
-    """(row, ``raised`` or ``retracted``)."""
-    snapshot: Row | None
-    snapshot_gone: Row | None
-    sums: Sums
-    """By how much the account's part of each metric has changed."""
-    horizon_before: int
-
-
 def apply(
     state: State, kind: str, identity: str, message: Group[Any], horizon: int, config: CoreConfig
 ) -> Change:
@@ -203,10 +173,8 @@ def settle(state: State, horizon: int, config: CoreConfig) -> Changes:
         before = state.before or _given(state, config)
         after = state.answers = evaluate(state, horizon, config)
         state.before = state.earlier = None
-        changes = compare(before, after, config, earlier, unsent=state.unsent)
-        if state.again:
-            _repeat(changes, after, state.again, config)
-            state.again = set()
+        changes = compare(before, after, config, earlier, unsent=state.unsent, again=state.again)
+        state.again = set()
         exists = after.snapshot is not None
     state.horizon, state.unsent = horizon, False
     now_counted = state.checkpoint.counted = state.checkpoint.temperature.name if exists else ""
@@ -257,68 +225,6 @@ def probabilities(state: State, config: CoreConfig, as_of: int) -> Mapping[str, 
     if known is None:
         known = state.known = _know(account.journey(), max(state.horizon, account.latest), config)
     return probability_rows(Journey(account.account_id), known.deals, known.leads, config, as_of)
-
-
-def compare(
-    before: Answers, after: Answers, config: CoreConfig, horizon_before: int, *, unsent: bool
-) -> Changes:
-    """The rows that make the outside know ``after`` instead of ``before``.
-
-    With ``unsent`` touches have moved probabilities and snapshot of ``before`` on, and nobody has been told.
-    """
-    old = rows_of(_others(before.credits, after.credits), config)
-    new = rows_of(_others(after.credits, before.credits), config)
-    credits = [(key, row, False) for key, row in new.items() if old.get(key) != row]
-    credits += [(key, row, True) for key, row in old.items() if key not in new]
-    sums = difference(before.sums, after.sums)
-    sums.update(difference(credited_sums(old.values(), config), credited_sums(new.values(), config)))
-    raised = [(row, "raised") for key, row in after.alerts.items() if before.alerts.get(key) != row]
-    raised += [(row, "retracted") for key, row in before.alerts.items() if key not in after.alerts]
-    return Changes(
-        credits=sorted(credits, key=lambda change: _credit_order(change[1])),
-        probabilities={
-            key: row
-            for key, row in after.probabilities.items()
-            if unsent or before.probabilities.get(key) != row
-        },
-        closed={key: row for key, row in before.probabilities.items() if key not in after.probabilities},
-        alerts=sorted(raised, key=lambda change: (change[0]["at_ms"], change[0]["alert_id"])),
-        snapshot=after.snapshot if unsent or after.snapshot != before.snapshot else None,
-        snapshot_gone=before.snapshot if after.snapshot is None else None,
-        sums=sums,
-        horizon_before=horizon_before,
-    )
-
-
-def _repeat(changes: Changes, after: Answers, subjects: set[str], config: CoreConfig) -> None:
-    """Add the rows of these subjects that have not changed."""
-    known = {key for key, _, _ in changes.credits}
-    drafts = {
-        key: draft
-        for key, draft in after.credits.items()
-        if not subjects.isdisjoint((key, f"deal:{draft.deal_id}", f"lead:{draft.lead_id}"))
-    }
-    changes.credits.extend(
-        (key, row, False) for key, row in rows_of(drafts, config).items() if key not in known
-    )
-    changes.credits.sort(key=lambda change: _credit_order(change[1]))
-    changes.probabilities.update({key: row for key, row in after.probabilities.items() if key in subjects})
-    raised = {row["alert_id"] for row, _ in changes.alerts}
-    changes.alerts.extend(
-        (row, "raised")
-        for key, row in after.alerts.items()
-        if key not in raised and f"deal:{row['deal_id']}" in subjects
-    )
-    changes.alerts.sort(key=lambda change: (change[0]["at_ms"], change[0]["alert_id"]))
-
-
-def _others(drafts: Mapping[str, Draft], known: Mapping[str, Draft]) -> Mapping[str, Draft]:
-    """Drafts that differ from what is known."""
-    return {key: draft for key, draft in drafts.items() if known.get(key) != draft}
-
-
-def _credit_order(row: Row) -> tuple[int, str, int, str]:
-    return row["conversion_at_ms"], row["conversion_id"], row["touch_at_ms"], row["touch_id"]
 
 
 def recall(state: State, config: CoreConfig) -> None:
@@ -399,7 +305,7 @@ def _after_last_touches(state: State, config: CoreConfig, horizon_before: int) -
     as_of = max(state.account.latest, state.checkpoint.alerted_at)
     rows = probabilities(state, config, as_of)
     snapshot = _snapshot(state.account, state.known, state.checkpoint.temperature)
-    return Changes([], dict(rows), {}, [], snapshot, None, {}, horizon_before)
+    return Changes([], rows, {}, [], snapshot, None, {}, horizon_before)
 
 
 def _know(journey: Journey, now: int, config: CoreConfig) -> Known:

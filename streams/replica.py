@@ -1,4 +1,4 @@
-"""A mapping of bytes to bytes for tables of many small entries: a ``dict`` of them takes more than twice the memory.
+"""A mapping of bytes to bytes for tables of many small entries: a ``dict`` of them takes up to twice the memory.
 
 An entry lies in an arena, as lengths, key and value, without an object of its own. It is found through a table of
 slots with open addressing and linear probing: a slot holds 32 bits of the key's hash, and where the entry lies. There

@@ -12,12 +12,12 @@ from revenue_core.account import Account
 from revenue_core.sums import Sums
 from streams import codec, homes, translate
 from streams.agents.moves import Moves, piece_of
+from streams.agents.quarantine import Quarantine, caused
 from streams.agents.rows import Moment
 from streams.agents.slice import PARTITION_KEY, Live, Slice, metric_key
 from streams.agents.totals import partial
 from streams.chunks import StateDamaged
 from streams.effects import Effects, Headers, Output, Record, Run, TableView
-from streams.faults import place_of
 from streams.journal import (
     Decisions,
     FactRecord,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 OF_ACCOUNTS = (FactRecord, Decisions, Transfer, HandOver)
 TIMERS_PER_STEP = 100
-DAMAGED = "records of its state are missing"
 OTHER = "other"
 PUBLISHED = frozenset({"stage"})
 """Metrics that ``totals`` adds up across partitions; the others are this worker's gauges."""
@@ -52,6 +51,7 @@ class JourneyRun:
         self.config, self.rows = handler.config, handler.rows
         self.effects = Effects()
         self.moves = Moves(self)
+        self.quarantine = Quarantine(self)
         self.headers: Headers = ()
         """Trace headers of the record at hand."""
         self.touched: dict[bytes, Live] = {}
@@ -128,7 +128,7 @@ class JourneyRun:
         handler = self.handler
         live = self.load_for(key, record)
         if live is None:
-            self.refuse_damaged(record, entry)
+            self.quarantine.refuse_damaged(record, entry)
             return
         if record.offset <= live.state.applied:
             return
@@ -140,7 +140,7 @@ class JourneyRun:
             self.effects.outputs.append(self.rows.too_late(self.run, record, entry))
             self.count(entry, "too_late")
             return
-        later = self._answered_later(entry, record)
+        later = self.answered_later(entry, record)
         if later and key in self.touched:
             # what is answered at once is answered before, as if each fact came in a run of its own
             self._settle(key, self.touched.pop(key), "event", self.part.watermark)
@@ -149,12 +149,12 @@ class JourneyRun:
         live.facts.append((record, entry))
         live.state.applied = record.offset
         if live.state.quarantined:
-            self._refuse(live, "before")
+            self.quarantine.refuse(live, "before")
             return
         try:
             self._apply(key, live, entry, record, later=later)
         except Exception as error:  # whatever it is, it must not stop the account's neighbours
-            self._quarantine(key, live, error)
+            self.quarantine.set_aside(key, live, error)
 
     def take_over(
         self, key: bytes, live: Live, facts: Sequence[FactRecord], record: Record, cause: str, *, later: bool
@@ -164,27 +164,22 @@ class JourneyRun:
         for fact in facts:
             live.facts.append((piece_of(record, fact), fact))
         if live.state.quarantined:
-            self._refuse(live, "before")
+            self.quarantine.refuse(live, "before")
             return
         subjects = {subject for fact in facts if fact.kind != "touchpoints" for subject in _subjects(fact)}
         try:
             if subjects and not live.state.silent:
                 core.remember(live.state, self.config)
                 live.state.again |= subjects
-            changes = [self._join(live, fact) for fact in facts]
+            changes = [self.join(live, fact) for fact in facts]
         except Exception as error:
-            self._quarantine(key, live, error)
+            self.quarantine.set_aside(key, live, error)
             return
         if later and not subjects and any(change is not core.Change.NOTHING for change in changes):
             live.state.settle_at = max(live.state.settle_at or 0, *(fact.message.at for fact in facts))
             self.part.schedule(key, live.state.settle_at)
         else:
             self.touched[key] = live
-
-    def refuse_damaged(self, record: Record, entry: FactRecord) -> None:
-        """Keep a fact of an account that cannot be read in the dead letters."""
-        self.effects.outputs.append(self.rows.quarantined(self.run, record, entry, DAMAGED))
-        self.count(entry, "quarantined")
 
     def answer_now(self, key: bytes, live: Live) -> None:
         """Send what follows from the facts of an account that has been marked."""
@@ -199,7 +194,7 @@ class JourneyRun:
         )  # fmt: skip
         self.changed[key] = live
 
-    def _answered_later(self, entry: FactRecord, record: Record) -> bool:
+    def answered_later(self, entry: FactRecord, record: Record) -> bool:
         """Whether a fact is of a backlog that time has not passed yet; a function of the journal alone."""
         handler, at = self.handler, entry.message.at
         if handler.catch_up_ms is None or handler.settle_each:
@@ -207,13 +202,13 @@ class JourneyRun:
         return at > self.part.watermark and record.timestamp - at > handler.catch_up_ms
 
     def _apply(self, key: bytes, live: Live, entry: FactRecord, record: Record, *, later: bool) -> None:
-        changed = self._join(live, entry)
+        changed = self.join(live, entry)
         if changed is core.Change.NOTHING or changed is core.Change.REPEATED:
             self.count(entry, "duplicate")
             return
         if entry.message.at < self.part.watermark:
             self.count(entry, "late")
-        _caused(live, entry, record)
+        caused(live, entry, record)
         if later:
             live.state.settle_at = max(live.state.settle_at or 0, entry.message.at)
             self.part.schedule(key, live.state.settle_at)
@@ -221,7 +216,7 @@ class JourneyRun:
         self.touched[key] = live
         self.effects.origins.append(entry.origin)
 
-    def _join(self, live: Live, entry: FactRecord) -> core.Change:
+    def join(self, live: Live, entry: FactRecord) -> core.Change:
         """Add a fact to the account, live and packed."""
         state, packed = live.state, live.packed
         was_stale, counts = state.stale, packed.counts()
@@ -233,62 +228,6 @@ class JourneyRun:
         if changed is not core.Change.NOTHING or _names_others(state.account, entry):
             packed.add(entry.kind, entry.identity, entry.message, state.account)
         return changed
-
-    def _quarantine(self, key: bytes, live: Live, error: Exception) -> None:
-        """Answer the run's facts up to the one that makes the computation fail, flag the account, refuse the rest.
-
-        One by one, as a replay would answer them. Facts that were to be answered later stay in its state.
-        """
-        applied, facts, settled = live.state.applied, list(live.facts), list(live.settled)
-        waiting: list[FactRecord] = []
-        self.changed.pop(key, None)
-        self.touched.pop(key, None)
-        safe = self._put_back(key, settled, answered=live.answered)
-        while facts:
-            record, entry = facts[0]
-            together = [fact for each, fact in facts if each.offset == record.offset]
-            try:
-                for fact in together:
-                    self._join(safe, fact)
-                waiting += together
-                if not self._answered_later(entry, record):
-                    safe.state.applied = record.offset
-                    _caused(safe, entry, record)
-                    self._answer(safe, "event", self.part.watermark)
-                    settled += waiting
-                    waiting.clear()
-            except Exception as failure:  # what is to blame
-                error = failure
-                del waiting[-len(together) :]
-                break
-            del facts[: len(together)]
-        answered = live.answered or safe.answered
-        safe = self._put_back(key, settled, answered=answered)
-        for entry in waiting:
-            self._join(safe, entry)
-        safe.state.quarantined, safe.state.applied, safe.state.settle_at = True, applied, None
-        safe.facts, safe.settled, safe.answered = facts, settled, answered
-        safe.state.checkpoint.due = core.NEVER
-        self.changed[key] = safe
-        self.part.quarantined.add(key)
-        self._refuse(safe, f"{type(error).__name__}: {error}, {place_of(error)}")
-
-    def _put_back(self, key: bytes, settled: list[FactRecord], *, answered: bool) -> Live:
-        """The account as it was answered: as stored, with the facts of this run that have been."""
-        self.part.forget(key)
-        safe = self.load(key)
-        for entry in settled:
-            self._join(safe, entry)
-        if answered:
-            core.settle(safe.state, self.part.watermark, self.config)
-            safe.packed.answered = None
-        return safe
-
-    def _refuse(self, live: Live, reason: str) -> None:
-        for record, entry in live.facts:
-            self.effects.outputs.append(self.rows.quarantined(self.run, record, entry, reason))
-            self.count(entry, "quarantined")
-        live.facts.clear()
 
     def load_for(self, key: bytes, record: Record) -> Live | None:
         """An account that a record is for; None when it cannot be read, which sets it aside."""
@@ -400,15 +339,15 @@ class JourneyRun:
 
     def _settle(self, key: bytes, live: Live, cause: str, horizon: int) -> None:
         try:
-            self._answer(live, cause, horizon)
+            self.answer(live, cause, horizon)
         except Exception as error:
-            self._quarantine(key, live, error)
+            self.quarantine.set_aside(key, live, error)
             return
         live.settled += [entry for _, entry in live.facts]
         live.facts.clear()
         self.part.schedule(key, live.state.next_due())
 
-    def _answer(self, live: Live, cause: str, horizon: int) -> None:
+    def answer(self, live: Live, cause: str, horizon: int) -> None:
         """Send what follows from the account's facts, and add it up."""
         changes = core.settle(live.state, horizon, self.config)
         self.effects.outputs += self.rows.changes(changes, self._moment(live), cause)
@@ -456,9 +395,3 @@ def _names_others(account: Account, entry: FactRecord) -> bool:
     home = entry.message.home
     known = [group.home for group in account.groups(entry.kind).get(entry.identity, ()) if group.home]
     return bool(home and known) and all(homes.load(each).ids != homes.load(home).ids for each in known)
-
-
-def _caused(live: Live, entry: FactRecord, record: Record) -> None:
-    """The account's next rows come of this fact."""
-    live.timestamp, live.headers = record.timestamp, record.headers
-    live.cause = f"{entry.kind}:{entry.identity}"

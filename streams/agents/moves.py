@@ -258,7 +258,7 @@ class Moves:
         live = job.load_for(key, record)
         if live is None:
             for fact in transfer.messages:
-                job.refuse_damaged(piece_of(record, fact), fact)
+                job.quarantine.refuse_damaged(piece_of(record, fact), fact)
             return
         if record.offset <= live.state.applied:
             return

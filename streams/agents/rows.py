@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from revenue_core.changes import Changes
 from revenue_core.credits import deleted_row
 from revenue_core.instants import iso_z
-from revenue_core.journey import Changes
 from schemas.errors import Rejected
 from streams.agents.ingest import dead_letter
 from streams.effects import Headers, Output, Record, Run

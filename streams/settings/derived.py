@@ -125,7 +125,11 @@ def config_version(settings: Settings) -> str:
             "rules": [[rule.channel, describe(rule.when)] for rule in rules],
             "sources": settings.channels.sources,
         },
-        "identity": {"max_links": limits.max_links, "anonymous_ttl_ms": limits.anonymous_ttl_ms},
+        "identity": {
+            **limits._asdict(),
+            "free_domains": sorted(settings.identity.free_domains),
+            "company_domains": sorted(settings.identity.company_domains),
+        },
         "temperature": {
             **settings.temperature.model_dump(mode="json"),
             "high_intent": sorted(settings.temperature.high_intent),
