@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")  # the same examples every time: a red run can be run again
 INTEGRATION = Path(__file__).parent / "integration"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a script that was started in the background ignores it, and what it starts would never end by it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
