@@ -199,10 +199,13 @@ class Links:
             for root in sorted(roots):
                 told[root].append([homes.ERASURE, mark(identifier), decision, until])
         for observation, node, root in sightings:
-            for identifier in observation.ids if node else ():
+            for identifier in observation.ids:
                 limit = self.graph.erased_until(identifier)
                 if limit is not None and observation.at <= limit:
-                    for each in sorted({root, self.graph.redirect(node)}):
+                    # where it was put, and where it may have been passed on to by what was decided before
+                    roots = self._homes(observation.ids[0], self.graph.timeline(observation.ids[0]))
+                    roots |= {root, self.graph.redirect(node)} if node else set()
+                    for each in sorted(roots):
                         told[each].append([homes.ERASURE, mark(identifier), decision, limit])
 
     def _reach(self, identifier: str) -> set[str]:

@@ -294,3 +294,14 @@ def test_a_record_handled_again_behind_its_state_publishes_what_stands_already(s
         successor = running.again()
         again = published(successor.take(value))
         assert again == {key: table[key] for key in again}
+
+
+def test_an_account_that_got_a_fact_of_somebody_erased_by_an_older_decision_is_told_when_it_reports_it() -> (
+    None
+):
+    running = Coordinator()
+    running.see(seen("t1", 1, "c:3", "a:v", node="c:3"))
+    running.see(seen("t2", 2, "c:4", "w:two.com", node="w:two.com"))
+    running.see(erased("i", 9, "c:3"))
+    effects = running.see(seen("t3", 1, "c:4", "a:v"))
+    assert (homes.ERASURE, mark("a:v")) in kinds(told(effects)["w:two.com"])
