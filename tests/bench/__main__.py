@@ -19,7 +19,19 @@ import psutil  # type: ignore[import-untyped]
 
 from streams.clock import now_ms
 from streams.topics import BrokerUnreachable
-from tests.bench import backlog, cost, faults, hop, identity, latency, product, profile, recovery, report
+from tests.bench import (
+    backlog,
+    cost,
+    faults,
+    hop,
+    identity,
+    latency,
+    learned,
+    product,
+    profile,
+    recovery,
+    report,
+)
 from tests.bench.cluster import Cluster
 from tests.bench.programs import ROOT
 from tests.bench.setup import FULL, LONG, QUICK, Bench
@@ -48,6 +60,7 @@ SECTIONS = {
     "cost": Section("Cost per event against the size of the state", cost.section),
     "backlog": Section("Catching up with a history", backlog.section),
     "identity": Section("Identity: known contacts, stitches, moves and crowds", identity.section),
+    "learned": Section("Fitting the learned models", learned.section),
 }
 
 

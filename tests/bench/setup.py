@@ -72,6 +72,8 @@ class Sizes:
     """Of the crowd of whom few identify."""
     replica: int
     """Entries of a copy of the table of identities."""
+    journeys: int
+    """Finished journeys that the learned models are fitted from."""
     profile_visits: int
     """In-order touches of the run that is profiled."""
     profile_s: int
@@ -106,6 +108,7 @@ FULL = Sizes(
     moved=50_000,
     visitors=1_000_000,
     replica=1_000_000,
+    journeys=100_000,
     profile_visits=200_000,
     profile_s=8,
     deadline_s=180.0,
@@ -143,6 +146,7 @@ QUICK = Sizes(
     moved=3_000,
     visitors=20_000,
     replica=100_000,
+    journeys=5_000,
     profile_visits=40_000,
     profile_s=3,
     deadline_s=90.0,
