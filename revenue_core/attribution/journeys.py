@@ -7,7 +7,7 @@ that they can be kept as journeys come and go, summed over partitions in any ord
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
@@ -21,7 +21,8 @@ WON, NULL = "won", "null"
 WON_SET, NULL_SET = "won_set", "null_set"
 """``(WON_SET, *channels)`` and ``(NULL_SET, *channels)``: journeys by the set of their channels, sorted."""
 
-_KINDS = frozenset({START, NEXT, WON, NULL, WON_SET, NULL_SET})
+_TRANSITIONS = frozenset({START, NEXT, WON, NULL})
+_SETS = frozenset({WON_SET, NULL_SET})
 
 
 def journey_keys(channels: Sequence[str], converted: bool) -> Iterator[Key]:
@@ -47,11 +48,12 @@ class JourneyCounts:
     a removal and the addition that it belongs to, counts may be negative.
     """
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_sets", "_transitions")
 
     def __init__(self, counts: Mapping[Key, int] | None = None) -> None:
         """``counts``: key -> journeys or transitions."""
-        self._counts: dict[Key, int] = {}
+        self._transitions: dict[Key, int] = {}
+        self._sets: dict[Key, int] = {}
         for key, number in (counts or {}).items():
             self.change(key, number)
 
@@ -77,21 +79,30 @@ class JourneyCounts:
 
     def change(self, key: Key, difference: int) -> None:
         """Move one count. Raises ValueError for a key of no kind."""
-        if key[0] not in _KINDS:
-            raise ValueError(f"{key[0]!r} is no kind of count")
-        number = self._counts.get(key, 0) + difference
-        if number:
-            self._counts[key] = number
+        kind = key[0]
+        if kind in _TRANSITIONS:
+            counts = self._transitions
+        elif kind in _SETS:
+            counts = self._sets
         else:
-            self._counts.pop(key, None)
+            raise ValueError(f"{kind!r} is no kind of count")
+        number = counts.get(key, 0) + difference
+        if number:
+            counts[key] = number
+        else:
+            counts.pop(key, None)
 
-    def items(self) -> Iterable[tuple[Key, int]]:
+    def items(self) -> Iterator[tuple[Key, int]]:
         """Every (key, count), in no order."""
-        return self._counts.items()
+        return chain(self._transitions.items(), self._sets.items())
+
+    def transitions(self) -> ItemsView[Key, int]:
+        """Those of the transitions alone, in no order."""
+        return self._transitions.items()
 
     def rows(self) -> list[list[str | int]]:
         """``[*key, count]`` by key: one form for equal counts, ready for JSON."""
-        return [[*key, number] for key, number in sorted(self._counts.items())]
+        return [[*key, number] for key, number in sorted(self.items())]
 
     @classmethod
     def from_rows(cls, rows: Iterable[Sequence[Any]]) -> JourneyCounts:
@@ -110,42 +121,51 @@ class JourneyCounts:
 
     def channels(self) -> list[str]:
         """Every channel of a journey, sorted: the order of all sums over channels."""
-        return sorted(set(chain.from_iterable(key[1:] for key in self._counts)))
+        return sorted({channel for _, *channels in self._transitions for channel in channels})
 
     def sets(self) -> list[tuple[Key, int, int]]:
         """(channels, conversions, nulls) for each set of channels, sorted."""
         found: dict[Key, list[int]] = {}
-        for (kind, *channels), number in self._counts.items():
-            if kind in {WON_SET, NULL_SET}:
-                found.setdefault(tuple(channels), [0, 0])[kind == NULL_SET] = number
+        for key, number in self._sets.items():
+            found.setdefault(key[1:], [0, 0])[key[0] == NULL_SET] = number
         return [(channels, won, null) for channels, (won, null) in sorted(found.items())]
 
     def check(self) -> None:
         """Raises ValueError where these cannot be counts of whole journeys: some of their keys are missing."""
-        balance: Counter[str] = Counter()
-        ends: Counter[str] = Counter()
-        for (kind, *channels), number in self._counts.items():
+        for key, number in self.items():
             if number < 0:
-                raise ValueError(f"{number} is no count of {(kind, *channels)}")
-            ends[kind] += number
+                raise ValueError(f"{number} is no count of {key}")
+        balance: Counter[str] = Counter()
+        for (kind, *channels), number in self._transitions.items():
             if kind in {START, NEXT}:
                 balance[channels[-1]] += number
-            if kind in {NEXT, WON, NULL}:
+            if kind != START:
                 balance[channels[0]] -= number
-        torn = [channel for channel, difference in sorted(balance.items()) if difference]
-        if torn or ends[WON] != ends[WON_SET] or ends[NULL] != ends[NULL_SET]:
-            raise ValueError(f"not the counts of whole journeys: {', '.join(torn) or 'their sets differ'}")
+        torn = {channel for channel, difference in balance.items() if difference}
+        torn.update(channel for _, *channels in self._sets for channel in channels if channel not in balance)
+        if torn:
+            raise ValueError(f"not the counts of whole journeys: {', '.join(sorted(torn))}")
+        sets = self.sets()
+        if [self.conversions, self.nulls] != [
+            sum(won for _, won, _ in sets),
+            sum(null for _, _, null in sets),
+        ]:
+            raise ValueError("not the counts of whole journeys: their sets differ from their ends")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, JourneyCounts) and self._counts == other._counts
+        return (
+            isinstance(other, JourneyCounts)
+            and self._transitions == other._transitions
+            and self._sets == other._sets
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._transitions) + len(self._sets)
 
     def __repr__(self) -> str:
-        return f"JourneyCounts({self._counts!r})"
+        return f"JourneyCounts({dict(self.items())!r})"
 
     def _total(self, kind: str) -> int:
-        return sum(number for key, number in self._counts.items() if key[0] == kind)
+        return sum(number for key, number in self._transitions.items() if key[0] == kind)

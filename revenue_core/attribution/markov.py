@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from math import fsum
 
-from revenue_core.attribution.journeys import NEXT, NULL, START, WON, JourneyCounts
+from revenue_core.attribution.journeys import NEXT, NULL, START, JourneyCounts
 
 Chain = list[list[float]]
 """Transitions out of the start and out of each channel: to conversion, to null, to each channel in the same order."""
@@ -40,12 +40,12 @@ def removal_effects(counts: JourneyCounts) -> dict[str, float]:
 def _chain(counts: JourneyCounts, channels: list[str]) -> Chain:
     rows = [[0.0] * (len(channels) + 2) for _ in range(len(channels) + 1)]
     place = {channel: number for number, channel in enumerate(channels, 1)}
-    for (kind, *states), number in counts.items():
+    for (kind, *states), number in counts.transitions():
         if kind == START:
             rows[0][place[states[0]] + 1] = float(number)
         elif kind == NEXT:
             rows[place[states[0]]][place[states[1]] + 1] = float(number)
-        elif kind in {WON, NULL}:
+        else:
             rows[place[states[0]]][kind == NULL] = float(number)
     return rows
 

@@ -66,7 +66,7 @@ def conversion_probability(transitions: Transitions, without: str | None = None)
 def walked(transitions: Transitions, without: str | None = None, steps: int = 3_000) -> float:
     """The same by walking: where all journeys are after each step, until they have ended."""
     chances = {pair: float(chance) for pair, chance in probabilities(transitions, without).items()}
-    at = {START: 1.0}
+    at: dict[State, float] = {START: 1.0}
     won = 0.0
     for _ in range(steps):
         following: dict[State, float] = {}
@@ -99,12 +99,12 @@ def average_of_orders(
 ) -> dict[str, Fraction]:
     """The Shapley value of a game by its first definition: the mean of what is added, over every order."""
     orders = list(permutations(sorted(players)))
-    added: Counter[str] = Counter()
+    added = dict.fromkeys(sorted(players), Fraction(0))
     for order in orders:
         for number, player in enumerate(order):
             before = frozenset(order[:number])
-            added[player] += worth(before | {player}) - worth(before)  # type: ignore[assignment]
-    return {player: Fraction(added[player]) / len(orders) for player in sorted(players)}
+            added[player] += worth(before | {player}) - worth(before)
+    return {player: total / len(orders) for player, total in added.items()}
 
 
 def shapley_values(journeys: Journeys) -> dict[str, Fraction]:
