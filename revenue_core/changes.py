@@ -50,15 +50,20 @@ def compare(
     *,
     unsent: bool,
     again: Collection[str] = (),
+    config_before: CoreConfig | None = None,
 ) -> Changes:
     """The rows that make the outside know ``after`` instead of ``before``.
 
     With ``unsent`` touches have moved probabilities and snapshot of ``before`` on, and nobody has been told. Rows
-    about ``again`` (``journey.State``) are sent also where they have not changed.
+    about ``again`` (``journey.State``) are sent also where they have not changed. ``config_before``: with what the
+    rows of ``before`` were made, where that differs.
     """
     repeated = {key for key, draft in after.credits.items() if again and _concerns(again, key, draft)}
-    old = rows_of(_others(before.credits, after.credits, repeated), config)
-    new = rows_of(_others(after.credits, before.credits, repeated), config)
+    if config_before is None:
+        old = rows_of(_others(before.credits, after.credits, repeated), config)
+        new = rows_of(_others(after.credits, before.credits, repeated), config)
+    else:
+        old, new = rows_of(before.credits, config_before), rows_of(after.credits, config)
     credits = [
         (key, row, False)
         for key, row in new.items()

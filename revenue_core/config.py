@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from revenue_core.facts import DAY_MS, HOUR_MS
+from revenue_core.parameters import ParameterLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +142,6 @@ class CoreConfig:
         default_factory=lambda: MappingProxyType({"EUR": 2, "USD": 2, "GBP": 2, "JPY": 0, "KWD": 3})
     )
     """ISO 4217 code -> decimal places. ``streams`` fills in the whole table from a package."""
+    learned: ParameterLog = ()
+    """The parameters that have been learned: no setting, but conversions depend on them as they do on settings."""
     config_version: str = ""

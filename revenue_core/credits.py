@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from revenue_core.attribution.data_driven import Learned
-from revenue_core.attribution.models import Model, models, split
+from revenue_core.attribution.models import Model, model_names, models, split
 from revenue_core.config import CoreConfig
 from revenue_core.deals import Conversion, Deal
 from revenue_core.facts import Journey, Touch
 from revenue_core.instants import iso_z
+from revenue_core.parameters import in_force
 from revenue_core.paths import Path, build_paths
 
 UNATTRIBUTED = "(unattributed)"
@@ -88,25 +88,25 @@ def draft_credits(
     }
 
 
-def rows_of(
-    drafts: Mapping[str, Draft], config: CoreConfig, learned: Learned | None = None
-) -> dict[str, dict[str, Any]]:
+def rows_of(drafts: Mapping[str, Draft], config: CoreConfig) -> dict[str, dict[str, Any]]:
     """credit_id -> row for every touch of every draft, in their order and touch order.
 
-    ``learned`` are the parameters in force for these conversions; without them ``params_version`` is 0 and
+    A conversion uses the parameters in force for its own instant (R44); without any ``params_version`` is 0 and
     ``low_data`` true.
     """
     if not drafts:
         return {}
-    running = models(config.attribution, learned)
-    columns = credit_columns(model.name for model in running)
-    tail = (
-        learned is None or learned.low_data,
-        learned.version if learned else 0,
-        config.config_version,
-    )
+    columns = credit_columns(model_names(config))
+    of_version: dict[int, tuple[list[Model], tuple[bool, int, str]]] = {}
     rows: dict[str, dict[str, Any]] = {}
     for conversion_id, draft in drafts.items():
+        learned = in_force(config.learned, draft.at)
+        number = learned.version if learned else 0
+        if number not in of_version:
+            low_data = learned is None or learned.low_data
+            tail = low_data, number, config.config_version
+            of_version[number] = models(config.attribution, learned), tail
+        running, tail = of_version[number]
         touches, credited = _credit(running, draft)
         truncated = _truncated(draft.rules, draft.driven, touches)
         awareness, consideration = draft.phase_ends
@@ -131,10 +131,9 @@ def credit_rows(
     conversions: Iterable[Conversion],
     first_lead_at: int | None,
     config: CoreConfig,
-    learned: Learned | None = None,
 ) -> dict[str, dict[str, Any]]:
     """credit_id -> row for every conversion and touch of its paths, in the order of R60."""
-    return rows_of(draft_credits(journey, deals, conversions, first_lead_at, config), config, learned)
+    return rows_of(draft_credits(journey, deals, conversions, first_lead_at, config), config)
 
 
 def deleted_row(row: Mapping[str, Any]) -> dict[str, Any]:

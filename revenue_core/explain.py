@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from revenue_core.account import Account
-from revenue_core.attribution.data_driven import Learned
 from revenue_core.attribution.models import models
 from revenue_core.attribution.workings import SHORT, Setting, Working, working
 from revenue_core.changes import Row
@@ -22,6 +21,7 @@ from revenue_core.explain_facts import DealView, LeadView, deal_view, lead_views
 from revenue_core.facts import DAY_MS, Journey, Touch
 from revenue_core.instants import iso_z
 from revenue_core.journey import Known, State, evaluate, probabilities
+from revenue_core.parameters import in_force
 from revenue_core.paths import Path, build_paths, cycle_start
 from revenue_core.temperature import COOLED, due
 
@@ -143,12 +143,10 @@ class Explanation:
     temperature: TemperatureView
 
 
-def explain_account(
-    account: Account, config: CoreConfig, now: int, *, silent: bool = False, learned: Learned | None = None
-) -> Explanation:
+def explain_account(account: Account, config: CoreConfig, now: int, *, silent: bool = False) -> Explanation:
     """Explain an account as of ``now`` (ms), or as of its latest fact if that is later.
 
-    ``silent``: it gives no outputs. ``learned`` are the parameters in force for its conversions.
+    ``silent``: it gives no outputs.
     """
     account.read_past()
     now = max(now, account.latest)
@@ -158,7 +156,7 @@ def explain_account(
     journey = account.journey()
     found = [] if silent else conversions(journey, known.deals, config)
     numbers = {touch.touch_id: number for number, touch in enumerate(journey.touches, 1)}
-    table = _Conversions(journey, known, config, learned, numbers)
+    table = _Conversions(journey, known, config, numbers)
     return Explanation(
         account_id=account.account_id,
         deal_id="",
@@ -224,7 +222,6 @@ class _Conversions:
     journey: Journey
     known: Known
     config: CoreConfig
-    learned: Learned | None
     numbers: Mapping[str, int]
 
     def view(self, conversion: Conversion) -> ConversionView:
@@ -232,7 +229,8 @@ class _Conversions:
         deals, deal = self.known.deals, conversion.deal
         paths = build_paths(self.journey, conversion, deals, self.known.first_lead_at, attribution)
         rules, driven = paths
-        setting = Setting(attribution, self.learned, conversion.path_at)
+        learned = in_force(self.config.learned, conversion.at)
+        setting = Setting(attribution, learned, conversion.path_at)
         return ConversionView(
             conversion_id=conversion.conversion_id,
             conversion=conversion.conversion,
@@ -258,7 +256,7 @@ class _Conversions:
                     UNATTRIBUTED,
                     setting,
                 )
-                for model in models(attribution, self.learned)
+                for model in models(attribution, learned)
             ],
         )
 

@@ -28,6 +28,7 @@ from revenue_core.credits import draft_credits
 from revenue_core.deal_fold import fold_deal
 from revenue_core.deals import Deal
 from revenue_core.facts import Journey, Touch
+from revenue_core.finished import Finished, finished_journeys
 from revenue_core.follow_up import FollowUp
 from revenue_core.probability.rows import expected_value, probability_rows
 from revenue_core.snapshot import snapshot_row
@@ -225,6 +226,28 @@ def probabilities(state: State, config: CoreConfig, as_of: int) -> Mapping[str, 
     if known is None:
         known = state.known = _know(account.journey(), max(state.horizon, account.latest), config)
     return probability_rows(Journey(account.account_id), known.deals, known.leads, config, as_of)
+
+
+def finished(state: State, config: CoreConfig, now: int) -> list[Finished]:
+    """The journeys of an account that have ended at ``now`` (ms); an account without outputs has none (R33)."""
+    account = state.account
+    if state.silent or state.quarantined:
+        return []
+    account.read_past()
+    journey = account.journey()
+    return finished_journeys(journey, _know(journey, now, config).deals, config, now)
+
+
+def restate(state: State, before: CoreConfig, config: CoreConfig) -> Changes:
+    """What has to be sent of a settled account now that its conversions use other parameters (R44).
+
+    ``before`` is the configuration with the parameters that its rows were made with.
+    """
+    if state.silent:
+        return Changes([], {}, {}, [], None, None, {}, state.horizon)
+    given = state.answers or evaluate(state, state.horizon, config)
+    state.answers = given
+    return compare(given, given, config, state.horizon, unsent=False, config_before=before)
 
 
 def recall(state: State, config: CoreConfig) -> None:

@@ -87,6 +87,10 @@ class Effects:
     """The run's offset is not committable by itself: the handler still owes something for it, and pays with the next
     effects of the same partition that are not held, from a run or from ``interval``. A crash in between repeats it.
     """
+    taken: int | None = None
+    """How many of the run's records these are the effects of, at least one: the first ones. The rest comes again, in
+    another run. None: all. So a handler that finds too much work in a run bounds how long it holds the loop.
+    """
 
 
 class TableView(Protocol):

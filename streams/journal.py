@@ -14,7 +14,8 @@ Values are small JSON objects with one-letter names (an internal format; ``headw
 ``w`` a tick: ``w`` is the watermark (ms).
 ``s`` a step of time that a partition takes towards a tick: ``n`` numbers the steps, ``w`` is the watermark aimed at,
     ``d`` and ``r`` are the due instant and the key of the last account that fires; without ``r`` it is the last step.
-``z`` settle: score every open subject as of ``w`` (only ``headwater score`` writes it).
+``z`` settle: score every open subject as of ``w`` (only ``headwater score`` writes it); ``p``, if there, are the
+    parameters that every conversion uses from now on: version, won journeys, Markov and Shapley values by channel.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import orjson
 
 from revenue_core.account import FactBody, Group
 from revenue_core.facts import Touch
+from revenue_core.parameters import Learned
 from streams.homes import Home, dump
 
 DIGEST_DIGITS = 16
@@ -92,6 +94,8 @@ class Settle(NamedTuple):
     """Score every open subject as of this instant."""
 
     as_of: int
+    learned: Learned | None = None
+    """What every conversion uses from now on, if that is to change."""
 
 
 JournalRecord = FactRecord | Decisions | Transfer | HandOver | Tick | Step | Settle
@@ -163,9 +167,9 @@ def encode_step(step: Step) -> bytes:
     return orjson.dumps({"k": "s", "n": step.number, "w": step.target, "d": step.due, "r": step.root})
 
 
-def encode_settle(as_of: int) -> bytes:
-    """Journal value that asks for every open subject to be scored."""
-    return orjson.dumps({"k": "z", "w": as_of})
+def encode_settle(as_of: int, learned: Learned | None = None) -> bytes:
+    """Journal value that asks for every open subject to be scored, and perhaps for other parameters."""
+    return orjson.dumps({"k": "z", "w": as_of} | ({"p": tuple(learned)} if learned else {}))
 
 
 class Unreadable(ValueError):
@@ -219,7 +223,7 @@ READERS: Mapping[str, Callable[[dict[str, Any]], JournalRecord]] = {
     "h": lambda raw: HandOver(int(raw["n"])),
     "w": lambda raw: Tick(int(raw["w"])),
     "s": lambda raw: Step(int(raw["n"]), int(raw["w"]), int(raw["d"]), raw["r"]),
-    "z": lambda raw: Settle(int(raw["w"])),
+    "z": lambda raw: Settle(int(raw["w"]), Learned(*raw["p"]) if "p" in raw else None),
 }
 
 

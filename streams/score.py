@@ -14,6 +14,11 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from revenue_core.attribution.fitting import fit, parameter_rows
+from revenue_core.attribution.journeys import JourneyCounts
+from revenue_core.facts import DAY_MS
+from revenue_core.instants import iso_z
+from revenue_core.parameters import Learned
 from schemas.errors import Rejected
 from streams.agents import coordinator
 from streams.files import Line, dead_letter, no_topic
@@ -106,7 +111,7 @@ class Scorer:
             report = coordinator.report(BY_CLOCK, 0, at, at)
             self.log.append(CONTROL, report.key, report.value, at)
             self._work()
-            self.log.append(JOURNAL, None, encode_settle(at), at, partition=0)
+            self.log.append(JOURNAL, None, encode_settle(at, self._learn(at)), at, partition=0)
             self._work()
         if self.final:
             for topic, rows in self.view.items():
@@ -115,6 +120,20 @@ class Scorer:
         self.close()
         self._summarise()
         return self.summary
+
+    def _learn(self, at: int) -> Learned | None:
+        """Fit the parameters to all journeys that have ended by an instant (R44); None without one."""
+        counts = JourneyCounts()
+        table = self.executor.tables["journey", 0]
+        for ended in self.service.journey.finished(0, table, at):
+            counts.add(ended.channels, ended.converted)
+        if not len(counts):
+            return None
+        fitted, number = fit(counts), at // DAY_MS
+        for row in parameter_rows(fitted, number):
+            told = {"fitted_through": iso_z(at), "fitted_through_ms": at, "version": number, "is_deleted": 0}
+            self.log.append(PARAMETERS, row["parameter_id"].encode(), orjson.dumps(row | told), at)
+        return fitted.learned(number)
 
     def close(self) -> None:
         """Close the files as they are; ``finish`` does so itself."""

@@ -15,7 +15,7 @@ from schemas.context import Context
 from schemas.formats import Format, decoder_of
 from streams.agents.coordinator import CoordinatorHandler
 from streams.agents.ingest import Decode, IngestHandler, IngestTables
-from streams.agents.journey import JourneyHandler
+from streams.agents.journey import MOST_OUTPUTS, JourneyHandler
 from streams.agents.rows import RowWriter, version
 from streams.agents.totals import TotalsHandler
 from streams.effects import Record
@@ -38,6 +38,8 @@ class Timing:
     late_after_ms: int | None = 3_600_000
     catch_up_ms: int | None = None
     """A fact older than this when the journal takes it is of a backlog, and answered once time has passed it."""
+    most_outputs: int = MOST_OUTPUTS
+    """After so many a run of the journal ends early."""
 
 
 OFFLINE = Timing(tick_ms=0, idle_ms=0, replay_window=0, settle_each=True, late_after_ms=None)
@@ -105,6 +107,7 @@ def build(
         too_late_ms=timing.too_late_ms,
         channels=tables.channels.channels,
         catch_up_ms=timing.catch_up_ms,
+        most_outputs=timing.most_outputs,
     )
     totals = TotalsHandler(partial(_metric_row, config), partial(version, generation, 0))
     agents = (

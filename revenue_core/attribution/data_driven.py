@@ -4,28 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from revenue_core.paths import Path
-
-ENOUGH_WON_JOURNEYS = 200
-
-
-class Learned(NamedTuple):
-    """Parameters in force (R44)."""
-
-    version: int
-    won_journeys: int
-    """How many won journeys they were fitted from."""
-    markov: Mapping[str, float]
-    """Channel -> removal effect."""
-    shapley: Mapping[str, float]
-    """Channel -> Shapley value; it may be negative."""
-
-    @property
-    def low_data(self) -> bool:
-        """True below 200 won journeys (R33)."""
-        return self.won_journeys < ENOUGH_WON_JOURNEYS
 
 
 def channel_weights(values: Mapping[str, float], path: Path) -> list[int] | list[float]:

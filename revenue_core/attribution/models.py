@@ -7,7 +7,7 @@ from functools import partial
 from math import fsum
 from typing import NamedTuple, TypeAlias, cast
 
-from revenue_core.attribution.data_driven import Learned, channel_weights
+from revenue_core.attribution.data_driven import channel_weights
 from revenue_core.attribution.decay import time_decay
 from revenue_core.attribution.even import linear, position_based
 from revenue_core.attribution.milestones import (
@@ -20,6 +20,7 @@ from revenue_core.attribution.milestones import (
 from revenue_core.attribution.single import first_touch, last_non_direct, last_touch
 from revenue_core.config import AttributionConfig, CoreConfig
 from revenue_core.money import apportion, apportion_shares
+from revenue_core.parameters import Learned
 from revenue_core.paths import Path
 
 Weights: TypeAlias = "list[int] | list[float]"

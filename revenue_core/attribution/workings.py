@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import exp2, fsum
 
-from revenue_core.attribution.data_driven import Learned
 from revenue_core.attribution.milestones import (
     FULL_PATH,
     U_SHAPED,
@@ -23,6 +22,7 @@ from revenue_core.attribution.models import Model, Weights, split
 from revenue_core.channel_data import DIRECT
 from revenue_core.config import AttributionConfig
 from revenue_core.facts import DAY_MS, Touch
+from revenue_core.parameters import Learned
 from revenue_core.paths import DEAL_CREATED, FIRST_TOUCH, LEAD_CREATED, WON, Path
 
 SHORT = {FIRST_TOUCH: "FT", LEAD_CREATED: "LC", DEAL_CREATED: "OC", WON: "CW"}

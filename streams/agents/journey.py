@@ -16,12 +16,17 @@ what happens when is decided by the journal alone, so a replay repeats what is m
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from revenue_core.config import CoreConfig
+from revenue_core.finished import Finished
 from streams.agents.journey_run import JourneyRun
 from streams.agents.rows import RowWriter
+from streams.agents.settling import finished
 from streams.agents.slice import Slice, further, read_slice
 from streams.effects import Effects, Run, TableView
+
+MOST_OUTPUTS = 4_000
 
 
 class JourneyHandler:
@@ -35,6 +40,9 @@ class JourneyHandler:
     passed it, more of its account is to come from other topics, so it is answered only then. None: answered at once.
 
     ``live_touches`` is about how many touches of accounts in use a worker keeps decoded (about 1 kB each).
+
+    ``most_outputs``: a run ends early once it has so many, and the rest of its records comes in the next. What is
+    answered record by record may be a thousand rows a record: a whole run of it would outlast the session.
     """
 
     def __init__(
@@ -48,6 +56,7 @@ class JourneyHandler:
         channels: frozenset[str] = frozenset(),
         catch_up_ms: int | None = None,
         live_touches: int = 200_000,
+        most_outputs: int = MOST_OUTPUTS,
     ) -> None:
         self.config, self.rows, self.replay_window, self.settle_each = (
             config,
@@ -57,6 +66,7 @@ class JourneyHandler:
         )
         self.too_late_ms, self.channels = too_late_ms, channels
         self.catch_up_ms, self.live_touches = catch_up_ms, live_touches
+        self.most_outputs = most_outputs
         self.slices: dict[int, Slice] = {}
         self.counts: Counter[tuple[str, ...]] = Counter()
 
@@ -79,9 +89,16 @@ class JourneyHandler:
     def handle(self, run: Run, table: TableView) -> Effects:
         """Fold the run's records, then settle every account they touched."""
         job = JourneyRun(self, self.slices[run.partition], run, table)
-        for record in run.records:
-            job.take(record)
-        return job.finish()
+        effects, taken, many = job.effects, 0, False
+        while taken < len(run.records) and not many:
+            job.take(run.records[taken])
+            taken += 1
+            many = len(effects.outputs) + len(effects.after) >= self.most_outputs
+        return job.finish(taken)
+
+    def finished(self, partition: int, table: TableView, as_of: int) -> Iterator[Finished]:
+        """The journeys of a partition's accounts that have ended at an instant (ms); between runs."""
+        return finished(self.slices[partition], table, self.config, as_of)
 
     def gauges(self) -> dict[tuple[str, ...], list[int]]:
         """Sums over the partitions of this worker."""

@@ -14,6 +14,7 @@ from streams import codec, homes, translate
 from streams.agents.moves import Moves, piece_of
 from streams.agents.quarantine import Quarantine, caused
 from streams.agents.rows import Moment
+from streams.agents.settling import settle_all
 from streams.agents.slice import PARTITION_KEY, Live, Slice, metric_key
 from streams.agents.totals import partial
 from streams.chunks import StateDamaged
@@ -22,7 +23,6 @@ from streams.journal import (
     Decisions,
     FactRecord,
     HandOver,
-    Settle,
     Step,
     Tick,
     Transfer,
@@ -48,7 +48,7 @@ class JourneyRun:
 
     def __init__(self, handler: JourneyHandler, part: Slice, run: Run, table: TableView) -> None:
         self.handler, self.part, self.run, self.table = handler, part, run, table
-        self.config, self.rows = handler.config, handler.rows
+        self.config, self.rows = part.configured(handler.config), handler.rows
         self.effects = Effects()
         self.moves = Moves(self)
         self.quarantine = Quarantine(self)
@@ -92,15 +92,16 @@ class JourneyRun:
             self._step(entry, record)
         else:
             self._settle_touched()
-            self._settle_all(entry, record)
+            settle_all(self, entry, record)
         if self.handler.settle_each or record.offset <= (self.part.replay_until or 0):
             self._settle_touched()
 
-    def finish(self) -> Effects:
-        """Settle what is left; list the state records in the order that makes a torn write harmless."""
+    def finish(self, taken: int) -> Effects:
+        """Settle what is left of the records taken; list the state records so that a torn write is harmless."""
         self._settle_touched()
+        self.effects.taken = taken if taken < len(self.run.records) else None
         state, part = self.effects.state, self.part
-        offset = self.run.records[-1].offset
+        offset = self.run.records[taken - 1].offset
         for metric in sorted(self.metrics):
             _, sums = part.sums[metric]
             part.sums[metric] = offset, sums
@@ -298,7 +299,7 @@ class JourneyRun:
             if live is None or live.state.applied >= record.offset:  # else it has been fired, and stored
                 left.append(key)
                 continue
-            self._by_clock(key, live, record)
+            self.by_clock(key, live, record)
             self._settle(key, live, "timer", step.target)
         for key in left:
             part.schedule(key, self._due(key))
@@ -312,22 +313,8 @@ class JourneyRun:
         raw = self.table.get(key)
         return core.NEVER if raw is None or key in self.damaged else codec.next_due(raw)
 
-    def _settle_all(self, settle: Settle, record: Record) -> None:
-        """Score every open subject as of an instant."""
-        accounts = {key for key, _ in self.table.items() if key[:1] != b"\0"}
-        for key in sorted(accounts | self.changed.keys()):
-            self._score(key, settle, record)
-
-    def _score(self, key: bytes, settle: Settle, record: Record) -> None:
-        live = self.load_for(key, record)
-        if live is None or live.state.quarantined:
-            return
-        rows = core.probabilities(live.state, self.config, settle.as_of)
-        if rows:
-            self._by_clock(key, live, record)
-            self.effects.outputs += self.rows.probabilities(rows, self._moment(live), "timer")
-
-    def _by_clock(self, key: bytes, live: Live, record: Record) -> None:
+    def by_clock(self, key: bytes, live: Live, record: Record) -> None:
+        """Time, and no fact, is the cause of an account's next rows."""
         live.state.applied, live.timestamp = record.offset, record.timestamp
         live.headers, live.cause = (), "timer"
         self.changed[key] = live
@@ -350,15 +337,17 @@ class JourneyRun:
     def answer(self, live: Live, cause: str, horizon: int) -> None:
         """Send what follows from the account's facts, and add it up."""
         changes = core.settle(live.state, horizon, self.config)
-        self.effects.outputs += self.rows.changes(changes, self._moment(live), cause)
+        self.effects.outputs += self.rows.changes(changes, self.moment(live), cause)
         live.packed.answered, live.answered = None, True
-        self._add_up(changes.sums, live.state.applied)
+        self.add_up(changes.sums, live.state.applied)
 
-    def _moment(self, live: Live) -> Moment:
+    def moment(self, live: Live) -> Moment:
+        """What the account's next rows say of their cause."""
         state = live.state
         return Moment(state.applied, live.timestamp, live.cause, live.headers, state.moves)
 
-    def _add_up(self, sums: Sums, offset: int) -> None:
+    def add_up(self, sums: Sums, offset: int) -> None:
+        """Add what an account has changed of the partition's sums by a journal offset."""
         for named, change in sums.items():
             metric = self._bounded(named)
             included, known = self.part.sums.get(metric, (-1, [0] * len(change)))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from revenue_core import journey as core
+from revenue_core.config import CoreConfig
+from revenue_core.parameters import ParameterLog
 from streams import chunks, codec
 from streams.effects import Headers, Record, TableView
 from streams.journal import FactRecord
@@ -70,6 +72,12 @@ class Slice:
     sums: dict[tuple[str, ...], tuple[int, list[int]]] = field(default_factory=dict)
     """metric -> (journal offset included, sums)"""
     quarantined: set[bytes] = field(default_factory=set)
+    learned: ParameterLog = ()
+    """Parameters of its conversions."""
+
+    def configured(self, config: CoreConfig) -> CoreConfig:
+        """The configuration with the partition's parameters."""
+        return replace(config, learned=self.learned) if self.learned else config
 
     def load(self, key: bytes) -> Live | None:
         """The live form of an account, which thereby becomes the last to be forgotten."""

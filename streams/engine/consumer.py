@@ -188,10 +188,13 @@ class EngineConsumer(driver.Consumer):
         ledger, reader, at = self.ledger.partitions[tp], self.app.reader_of(tp.topic), 0
         while at < len(records) and self.flow_active and self.ledger.partitions.get(tp) is ledger:
             size = reader.most_records() if reader is not None else len(records)
-            run = ledger.deliver(tp, records[at : at + size], generation)
-            at += len(run.records)
-            run.left = self._waiting(tp) + len(records) - at
+            part = records[at : at + size]
+            run = ledger.deliver(tp, part, generation)
+            run.left = self._waiting(tp) + len(records) - at - len(part)
             await self.app.take(run)
+            if len(run.records) < len(part):
+                ledger.shortened(run, len(part))
+            at += len(run.records)
             if at < len(records):
                 await asyncio.sleep(0)
 

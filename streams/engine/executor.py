@@ -138,7 +138,9 @@ class AgentExecutor:
         began = perf_counter()
         effects = self.spec.handler.handle(run, self.store.view(partition))
         seconds = perf_counter() - began
-        self._per_record_s = max(seconds / len(run.records), self._per_record_s * CALMER)
+        if effects.taken is not None:
+            message.shorten(effects.taken)
+        self._per_record_s = max(seconds / len(message.records), self._per_record_s * CALMER)
         chain = self._chains[partition]
         chain.holding = effects.held
 
@@ -151,7 +153,7 @@ class AgentExecutor:
                 done(message)
 
         self._carry_out(partition, effects, run.now_ms, finish)
-        self._observer.run_handled(self.spec.name, run.topic, partition, len(run.records), seconds)
+        self._observer.run_handled(self.spec.name, run.topic, partition, len(message.records), seconds)
 
     def interval(self, partition: int, max_open: int | None = None) -> None:
         """Let the handler act by the clock in an owned partition, unless it is full of effects under way."""

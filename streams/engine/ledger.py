@@ -69,6 +69,11 @@ class PartitionLedger:
         self.next_offset = run.offset + 1
         return run
 
+    def shortened(self, run: RunMessage, handed_over: int) -> None:
+        """The handler of the run handed over last took fewer than so many records; the rest is handed over again."""
+        self.uncommitted -= handed_over - len(run.records)
+        self.next_offset = run.offset + 1
+
     def held(self, run: RunMessage) -> None:
         """A run's effects are acknowledged, but its handler still owes something for it."""
         run.held = True

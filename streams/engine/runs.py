@@ -36,6 +36,12 @@ class RunMessage(ConsumerMessage):
         self.since = monotonic()
         """When it was handed over."""
 
+    def shorten(self, taken: int) -> None:
+        """Its handler took only the first records."""
+        self.left += len(self.records) - taken
+        self.records = self.records[:taken]
+        self.offset = self.records[-1].offset  # type: ignore[misc]  # a slot of the base
+
 
 class RunSchema(Schema):
     """Hands the whole message over as the event's value; nothing is decoded."""

@@ -94,7 +94,10 @@ class MemoryExecutor:
                 table = self.tables[agent.name, partition]
                 following = records[-1].offset + 1
                 run = Run(topic, partition, records, self.clock(), left=source.end - following)
-                self._carry_out(agent.handler.handle(run, table), table)
+                effects = agent.handler.handle(run, table)
+                self._carry_out(effects, table)
+                if effects.taken is not None:
+                    following = records[effects.taken - 1].offset + 1
                 self.offsets[place] = following
                 if not self.retain:
                     source.discard(following)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revenue_core.account import Account, Group
-from revenue_core.attribution.data_driven import Learned
 from revenue_core.attribution.models import model_names, models, split
 from revenue_core.config import AttributionConfig, CoreConfig, CustomModel, PathProfile
 from revenue_core.credits import credit_rows
 from revenue_core.deals import Conversion, Deal, StageEntry
 from revenue_core.facts import DAY_MS, Journey, Touch
+from revenue_core.parameters import InForce, Learned
 from revenue_core.paths import Path, build_path
 from tests.credit_builders import START, conversion, deal
 
@@ -44,7 +44,10 @@ configs = st.builds(
     path_cap=st.sampled_from([2, 5, 2_000]),
 )
 values = st.dictionaries(st.sampled_from(CHANNELS), st.floats(-1, 1), max_size=4)
-learned = st.none() | st.builds(Learned, st.integers(1, 9), st.integers(0, 400), values, values)
+learned = st.builds(Learned, st.integers(1, 9), st.integers(0, 400), values, values)
+logs = st.lists(st.builds(InForce, DAYS.map(lambda at: START + at * DAY_MS), learned), max_size=2).map(
+    lambda found: tuple(sorted(found, key=lambda each: each.since))
+)
 
 
 @st.composite
@@ -111,8 +114,7 @@ def cases(draw: st.DrawFn, min_size: int = 0) -> dict[str, Any]:
         "deals": {each.deal_id: each for each in deals},
         "conversions": [draw(conversions(deals))],
         "first_lead_at": draw(st.none() | DAYS.map(lambda at: START + at * DAY_MS)),
-        "config": CoreConfig(attribution=draw(configs)),
-        "learned": draw(learned),
+        "config": CoreConfig(attribution=draw(configs), learned=draw(logs)),
     }
 
 
@@ -154,8 +156,10 @@ def test_a_single_touch_gets_all(case, amount):
     at = alone.at
     of = deal(created=0, won=0, amount_minor=amount)
     won = conversion(replace(of, created_at=at, won_at=at), amount_minor=amount)._replace(at=at, path_at=at)
-    config = CoreConfig(attribution=replace(case["config"].attribution, exclude_types=frozenset()))
-    (row,) = credit_rows(Journey("acme", touches=[alone]), {}, [won], None, config, case["learned"]).values()
+    config = replace(
+        case["config"], attribution=replace(case["config"].attribution, exclude_types=frozenset())
+    )
+    (row,) = credit_rows(Journey("acme", touches=[alone]), {}, [won], None, config).values()
     for model in model_names(config):
         assert (row[f"{model}_share"], row[f"{model}_amount_minor"]) == (1.0, amount)
 
@@ -180,7 +184,7 @@ def test_without_parameters_and_with_equal_profiles_markov_and_shapley_equal_lin
     rules = replace(attribution.rules, transform="none")
     driven = replace(rules, transform=attribution.data_driven.transform)
     config = CoreConfig(attribution=replace(attribution, rules=rules, data_driven=driven))
-    for row in credit_rows(**{**case, "config": config, "learned": None}).values():
+    for row in credit_rows(**{**case, "config": config}).values():
         assert row["markov_share"] == row["shapley_share"] == row["linear_share"]
         assert row["markov_amount_minor"] == row["shapley_amount_minor"] == row["linear_amount_minor"]
 

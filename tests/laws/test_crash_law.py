@@ -76,7 +76,7 @@ class CrashingExecutor:
             table = self.tables[agent.name]
             effects = agent.handler.handle(Run(topic, 0, records, 0), table)
             self.carry_out(effects, table)
-            self.offsets[place] = records[-1].offset + 1
+            self.offsets[place] = records[(effects.taken or len(records)) - 1].offset + 1
             if self.random.random() < 0.5:
                 self.committed[place] = self.offsets[place]
         return worked

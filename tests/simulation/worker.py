@@ -214,7 +214,8 @@ class Worker:
         run = ledger.deliver(tp, fresh, self.generation)
         run.left = source.end - ledger.next_offset
         executor.handle(run, self._run_done, self._run_held)
-        return len(fresh)
+        ledger.shortened(run, len(fresh))
+        return len(run.records)
 
     def interval(self) -> None:
         """The clock of every agent that wants to be called by it."""

@@ -90,6 +90,7 @@ class World:
         self.timing = Timing(
             tick_ms=self.random.choice([0, 1_000]), idle_ms=IDLE_MS, late_after_ms=HOUR,
             replay_window=2 * OPEN_RUNS * BATCH_MAX, catch_up_ms=self.random.choice([None, CATCH_UP_MS]),
+            most_outputs=self.random.choice([1, 5, 4_000]),
         )  # fmt: skip
         self.live_touches = self.random.choice([0, 20, 400_000])
         handlers = {agent.table: agent.handler for agent in service(self.timing, PARTITIONS).agents}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from revenue_core.attribution import milestones
-from revenue_core.attribution.data_driven import Learned, channel_weights
+from revenue_core.attribution.data_driven import channel_weights
 from revenue_core.attribution.decay import time_decay
 from revenue_core.attribution.even import linear, position_based
 from revenue_core.attribution.milestones import (
@@ -23,6 +23,7 @@ from revenue_core.attribution.models import model_names, models, split
 from revenue_core.attribution.single import first_touch, last_non_direct, last_touch
 from revenue_core.config import AttributionConfig, CoreConfig, CustomModel, PathProfile
 from revenue_core.facts import DAY_MS
+from revenue_core.parameters import Learned
 from revenue_core.paths import Path
 from tests.credit_builders import touch
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revenue_core.attribution.data_driven import Learned
 from revenue_core.config import AttributionConfig, CoreConfig, CustomModel, PathProfile
 from revenue_core.credits import credit_rows, deleted_row
 from revenue_core.facts import DAY_MS, Journey
 from revenue_core.instants import iso_z
+from revenue_core.parameters import Learned, always
 from tests.credit_builders import START, conversion, credits, day, deal, movement, touch
 
 FIRST_MS, LAST_MS = 946_684_800_000, 253_402_300_799_999
@@ -226,8 +226,7 @@ def test_parameters_in_force_are_stamped_and_used():
             {"d1": of},
             [conversion(of, amount_minor=4_00)],
             None,
-            config(),
-            learned,
+            replace(config(), learned=always(learned)),
         ).values()
     )
     assert column(rows, "markov_amount_minor") == [3_00, 1_00]

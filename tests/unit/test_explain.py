@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from revenue_core.account import Account
-from revenue_core.attribution.data_driven import Learned
 from revenue_core.config import AttributionConfig, CustomModel
 from revenue_core.explain import explain_account, only_deal, only_models
+from revenue_core.parameters import Learned, always
 from tests import builders
 from tests.explain_builders import (
     WORKED,
@@ -84,7 +84,7 @@ def test_a_part_that_was_rounded_up_says_so() -> None:
 def test_learned_values_are_shared_by_the_touches_of_a_channel() -> None:
     account = accounts(WORKED)["acme"].account
     learned = Learned(7, 500, {"Email": 0.6, "Paid Search": 0.2}, {"Direct": -1.0})
-    explanation = explain_account(account, builders.config(), 0, learned=learned)
+    explanation = explain_account(account, replace(builders.config(), learned=always(learned)), 0)
     markov = model(explanation, "deal:D1:won", "markov")
     assert [part.weight for part in markov.parts] == ["0.2/1", "0/1", "0.6/2", "0/1", "0.6/2"]
     assert markov.rule.startswith("A channel weighs its removal effect (parameters 7)")

@@ -15,7 +15,7 @@ from streams.journal import WrittenByNewer, encode_tick
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryRecord
 from streams.service import Service, Timing
-from streams.topology import ALERTS, CREDITS, DEAD_LETTERS, JOURNAL, JOURNEYS, PROBABILITIES
+from streams.topology import ALERTS, CREDITS, DEAD_LETTERS, JOURNAL, JOURNEYS, PARTIALS, PROBABILITIES
 from tests.builders import service
 
 DAY = 86_400_000
@@ -53,6 +53,28 @@ def patch(number: int, day: int, **fields: Any) -> tuple[str, dict[str, Any]]:
     return "deals", {
         "event_id": f"d{number}", "type": "deal_updated", "occurred_at": START + day * DAY, "deal_id": "D", **fields,
     }  # fmt: skip
+
+
+def test_a_run_with_many_answers_ends_early_and_goes_on_with_the_rest() -> None:
+    records = journal_of(
+        touch(1, 0), touch(2, 1), patch(1, 2, stage="qualification"), patch(2, 3, status="won")
+    )
+    table, rows, sizes = MemoryTable(), [], []
+    owner = Owner(table, replay_window=1_000)
+    owner.service.journey.most_outputs = 3
+    left = records
+    while left:
+        effects = owner.handle(left)
+        taken = effects.taken or len(left)
+        left = left[taken:]
+        sizes.append(taken)
+        rows += effects.outputs
+    whole = Owner(MemoryTable(), replay_window=1_000).handle(records)
+    assert whole.taken is None
+    assert sizes == [3, 1]
+    answers = [output for output in rows if output.topic != PARTIALS]
+    assert answers == [output for output in whole.outputs if output.topic != PARTIALS]
+    assert orjson.loads(table.data[b"\0P"])[0] == records[-1].offset
 
 
 def tick(day: int) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Conversions, their paths, the models and the credit rows (R17 to R35, R51, R62), with default options."""
 
 import math
+from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -158,8 +159,8 @@ def own_touches(account, conversion):
     return [t for t in account.touches if since < t.at <= conversion.at and t.at >= conversion.at - LOOKBACK]
 
 
-def weights(route, at):
-    """model -> exact weight per touch of the path."""
+def weights(route, at, learned):
+    """model -> exact weight per touch of the path; ``learned`` are the learned values by model and channel."""
     touches = route.touches
     n = len(touches)
     last = n - 1
@@ -181,8 +182,8 @@ def weights(route, at):
         "full_path": milestones(n, places, dict.fromkeys(("FT", "LC", "OC", "CW"), Fraction(45, 2)), 10),
         "time_decay": decay(touches, at, 7 * DAY),
         "time_decay_long": decay(touches, at, LOOKBACK / 4),
-        "markov": even,
-        "shapley": even,
+        "markov": driven_weights(touches, learned["markov"]),
+        "shapley": driven_weights(touches, learned["shapley"]),
     }
 
 
@@ -197,6 +198,15 @@ def milestones(n, places, pot, middle, until=None):
     for index in between:
         result[index] += Fraction(middle, len(between))
     return result
+
+
+def driven_weights(touches, values):
+    """Weight per touch: the value of its channel, not below 0, in equal parts to the channel's touches."""
+    channels = [channel(touch) for touch in touches]
+    counts = Counter(channels)
+    raw = [max(0.0, values.get(name, 0.0)) / counts[name] for name in channels]
+    total = math.fsum(raw)
+    return [Fraction(weight / total) for weight in raw] if total else [Fraction(1)] * len(touches)
 
 
 def decay(touches, at, half_life):
@@ -216,7 +226,7 @@ def apportion(amount, shares):
     return [-part if amount < 0 else part for part in parts]
 
 
-def credit_rows(account, deals):
+def credit_rows(account, deals, learned):
     """credit_id -> row."""
     first_lead = min((f.at for f in account.leads if f.body["type"] == "lead_created"), default=None)
     rows = {}
@@ -225,7 +235,7 @@ def credit_rows(account, deals):
         touches = route.touches or [None]
         of_models = {name: [Fraction(1)] for name in MODELS}
         if route.touches:
-            of_models = weights(route, path_instant(account, conversion))
+            of_models = weights(route, path_instant(account, conversion), learned)
         parts = {name: apportion(conversion.amount, each) for name, each in of_models.items()}
         for index, touch in enumerate(touches):
             row = head(account, conversion) | touch_columns(touch, conversion, first_lead)

@@ -14,6 +14,7 @@ from tests.reference.oracle.facts import (
     instant,
     iso,
 )
+from tests.reference.oracle.learned import journeys, parameter_rows, parameters
 from tests.reference.oracle.watch import alert_rows, run
 
 
@@ -29,15 +30,20 @@ def final_view(messages, as_of=None):
         "account-journeys": {},
     }
     everything = []
-    for account in accounts(read).values():
-        deals = fold(account.deals)
+    found = accounts(read)
+    folds = {account_id: fold(account.deals) for account_id, account in found.items()}
+    ended = journeys(found, folds, until)
+    learned = parameters(ended)
+    for account_id, account in found.items():
+        deals = folds[account_id]
         everything += deals.values()
-        view["attribution-credits"] |= credit_rows(account, deals)
+        view["attribution-credits"] |= credit_rows(account, deals, learned)
         view["pipeline-probabilities"] |= probability_rows(account, deals, until)
         view["account-alerts"] |= alert_rows(account, deals, until)
         view["account-journeys"] |= journey_rows(account, deals, until)
     view["funnel-metrics"] = funnel_rows(everything)
-    view["forecasts"] = view["model-parameters"] = {}
+    view["forecasts"] = {}
+    view["model-parameters"] = parameter_rows(ended, learned, until)
     return view
 
 

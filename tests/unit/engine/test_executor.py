@@ -58,6 +58,8 @@ class Upper(StatelessHandler):
     def __init__(self) -> None:
         self.told: list[tuple[str, int, int]] = []
         self.left: list[int] = []
+        self.takes: int | None = None
+        """How many records it takes of a run; None: all."""
 
     def assigned(self, partition: int, table: TableView) -> None:
         self.told.append(("assigned", partition, len(list(table.items()))))
@@ -66,9 +68,10 @@ class Upper(StatelessHandler):
         self.told.append(("revoked", partition, 0))
 
     def handle(self, run: Run, table: TableView) -> Effects:
-        effects = Effects(origins=[record.timestamp for record in run.records])
+        records = run.records[: self.takes]
+        effects = Effects(origins=[record.timestamp for record in records], taken=self.takes)
         self.left.append(run.left)
-        for record in run.records:
+        for record in records:
             assert record.key is not None and record.value is not None
             effects.outputs.append(Output("out", record.key, record.value.upper()))
             effects.state.append((record.key, record.value))
@@ -92,7 +95,12 @@ class Job:
 
         self.failures: list[BaseException] = []
         self.acked: list[tuple[str, dict[str, int], list[int]]] = []
-        observer = Observer(outputs_acked=lambda a, c, o, _: self.acked.append((a, dict(c), list(o))))
+        self.handled: list[int] = []
+        """Records of each run."""
+        observer = Observer(
+            outputs_acked=lambda a, c, o, _: self.acked.append((a, dict(c), list(o))),
+            run_handled=lambda _, __, ___, records, ____: self.handled.append(records),
+        )
         self.executor = AgentExecutor(
             AgentSpec("upper", ("in",), self.handler, "t"),
             self.store,
@@ -142,6 +150,18 @@ async def test_a_handler_sees_how_much_waits_behind_the_run() -> None:
     job.executor.handle(message, lambda _: None)
     await job.executor.settled()
     assert job.handler.left == [7]
+
+
+async def test_a_run_of_which_the_handler_took_a_part_is_done_up_to_there() -> None:
+    job, message = Job(), run(2, (b"a", b"x"), (b"b", b"y"), (b"c", b"z"))
+    job.executor.assign([2])
+    job.handler.takes = 2
+    done: list[RunMessage] = []
+    job.executor.handle(message, done.append)
+    await job.executor.settled()
+    assert done == [message]
+    assert (message.offset, len(message.records), message.left) == (1, 2, 1)
+    assert job.handled == [2]
 
 
 async def test_handlers_hear_of_each_partition_once() -> None:

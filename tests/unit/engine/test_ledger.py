@@ -48,6 +48,20 @@ def test_the_commit_point_never_passes_an_open_run(order: list[int], done: int) 
     assert part.committable() == (prefix * 3 or None)
 
 
+def test_what_a_handler_left_of_a_run_is_handed_over_again() -> None:
+    whole, part = ledger(), PartitionLedger(0)
+    whole.partitions[P0] = part
+    run = part.deliver(P0, records([0, 1, 4, 7]), 1)
+    run.shorten(2)
+    part.shortened(run, 4)
+    assert (part.next_offset, part.uncommitted) == (2, 2)
+    part.done(run)
+    assert part.committable() == 2
+    assert [record.offset for record in part.judge(records([1, 4, 7]))[1]] == [4, 7]
+    part.commit(2)
+    assert (part.uncommitted, part.acked) == (0, 0)
+
+
 def test_holes_of_compaction_lie_inside_the_prefix() -> None:
     part = PartitionLedger(0)
     part.done(part.deliver(P0, records([0, 3, 7]), 1))
