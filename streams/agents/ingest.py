@@ -18,6 +18,7 @@ from schemas.fields import bare_domain
 from schemas.inbound import digest
 from streams import translate
 from streams.agents.links import Sighting, links_record
+from streams.agents.reported import Reported, names_account
 from streams.agents.reports import Reports
 from streams.effects import Effects, Headers, Output, Record, Run, StatelessHandler, TableView
 from streams.faults import place_of
@@ -92,6 +93,7 @@ class IngestHandler(StatelessHandler):
         self.decoders, self.tables, self.as_of = decoders, tables, as_of
         self.replica = replica or Replica()
         self.reports = Reports(hold_ms)
+        self.reported = Reported()
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.latest = 0
         """Greatest event time of any valid fact seen (ms)."""
@@ -103,6 +105,7 @@ class IngestHandler(StatelessHandler):
     def revoked(self, partition: int) -> None:
         """Whoever reads what is not committed reports it."""
         self.reports.forget(partition)
+        self.reported.forget()
 
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
         """The reports that were kept back."""
@@ -132,7 +135,8 @@ class IngestHandler(StatelessHandler):
                     sightings.append(sighting)
                 if output is not None:
                     # what is put somewhere on a guess is reported first: else nobody would look for it after a crash
-                    (effects.outputs if sighting is None else effects.after).append(output)
+                    guess = sighting is not None and not names_account(sighting.observation.ids)
+                    (effects.after if guess else effects.outputs).append(output)
                     effects.origins.append(record.timestamp)
                 if outcome == "ok":
                     watermark = max(watermark, at)
@@ -173,10 +177,11 @@ class IngestHandler(StatelessHandler):
         sighting = None
         if (
             event_type in DECIDING
-            or replica.news(ids, at)
-            or replica.guessed(home)
             or replica.unclaimed(ids[0], claims)
+            or replica.guessed(home)
+            or (replica.news(ids, at) and not self.reported.covers(ids, at, replica))
         ):
+            self.reported.add(ids, at)
             observation = Observation(
                 at, source, event_id, content[:DIGEST_DIGITS], kind, event_type, ids, email_domain, claims,
                 event.get("into_account_id", ""),
