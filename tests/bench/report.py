@@ -24,6 +24,7 @@ hour: compare ratios.
 
 `.venv/bin/python -m tests.bench [SECTION ...]` runs it again (Java 17 and Maven for Apache Kafka, or
 `--broker HOST:PORT`); `--quick` only shows that it works, `--long` takes the large tables too.
+Frameworks on the same job: [peers](peers.md).
 """
 
 
