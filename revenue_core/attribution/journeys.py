@@ -69,12 +69,12 @@ class JourneyCounts:
 
     def merge(self, other: JourneyCounts) -> None:
         """Count the journeys of another partition too."""
-        for key, number in other.items():
+        for key, number in list(other.items()):
             self.change(key, number)
 
     def subtract(self, other: JourneyCounts) -> None:
         """Take the journeys of another set back: the exact inverse of ``merge``."""
-        for key, number in other.items():
+        for key, number in list(other.items()):
             self.change(key, -number)
 
     def change(self, key: Key, difference: int) -> None:
@@ -106,8 +106,11 @@ class JourneyCounts:
 
     @classmethod
     def from_rows(cls, rows: Iterable[Sequence[Any]]) -> JourneyCounts:
-        """The counts that ``rows`` gave."""
-        return cls({tuple(key): number for *key, number in rows})
+        """The counts that ``rows`` gave; those of several partitions, one after another, add up."""
+        counts = cls()
+        for *key, number in rows:
+            counts.change(tuple(key), number)
+        return counts
 
     @property
     def conversions(self) -> int:
