@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -13,7 +13,9 @@ from revenue_core.config import CoreConfig
 from revenue_core.explain import Explanation
 from revenue_core.identity.graph import Graph
 from revenue_core.journey import State
+from revenue_core.parameters import Learned, always
 from streams import chunks, codec, translate
+from streams.agents.settling import BY_PARAMETERS
 from streams.explain_identity import Trail, identity_of, trail
 from streams.explain_subject import (
     DEAL,
@@ -24,12 +26,14 @@ from streams.explain_subject import (
     journal_keys,
     number_of_facts,
 )
-from streams.explain_versions import versions
+from streams.explain_versions import Version, versions
 from streams.files import Line
+from streams.journal import encode_settle
+from streams.learning import learn, version_of
 from streams.memory.executor import MemoryExecutor
 from streams.memory.log import MemoryLog
 from streams.service import Service
-from streams.topology import ANSWERS, CREDITS, DEAD_LETTERS
+from streams.topology import ANSWERS, CREDITS, DEAD_LETTERS, JOURNAL
 
 
 @dataclass(slots=True)
@@ -46,6 +50,8 @@ class _Reading:
     """Journal keys of the accounts in it."""
     credits: list[dict[str, Any]] = field(default_factory=list)
     """The subject's rows in the order of emission."""
+    learned: Learned | None = None
+    """What the journeys that have ended teach."""
 
 
 def answer(
@@ -56,6 +62,8 @@ def answer(
     Raises NotFound.
     """
     reading = _read(service, lines, subject)
+    if reading.learned is not None:
+        config = replace(config, learned=always(reading.learned))
     graph = service.coordinator.links.graph
     source = ", ".join(files)
     led = Trail()
@@ -74,27 +82,45 @@ def answer(
             "`headwater score` writes them with their reasons"
         )
     identity = identity_of(graph, root, state.account, explanation.deal_id)
-    return Answer(explanation, versions(reading.credits), source, notes, identity.groups, led.moved)
+    # a row that only bears the number of other parameters says nothing new
+    told = [
+        each for each in versions(reading.credits) if not (each.change == "repeated" and _by_learning(each))
+    ]
+    return Answer(explanation, told, source, notes, identity.groups, led.moved)
+
+
+def _by_learning(version: Version) -> bool:
+    return version.cause.startswith(f"{BY_PARAMETERS}:")
 
 
 def _read(service: Service, lines: Iterable[Line], subject: Subject) -> _Reading:
     log, reading = MemoryLog(), _Reading()
     executor = MemoryExecutor(service.agents, log, lambda: service.ingest.latest, followers=service.followers)
-    for line in lines:
-        reading.lines += 1
-        if line.rejected is not None or line.kind is None:
-            reading.refused += 1
-            continue
-        log.append(line.kind, None, line.message, service.ingest.latest)
+
+    def work() -> None:
         executor.drain()
         for topic in ANSWERS:
             for record in log.take(topic):
                 if topic == CREDITS and record.value is not None and subject.filter in record.value:
                     reading.credits.append(orjson.loads(record.value))
         reading.refused += len(log.take(DEAD_LETTERS))
-    reading.credits = [row for row in reading.credits if subject.owns(row)]
+
+    for line in lines:
+        reading.lines += 1
+        if line.rejected is not None or line.kind is None:
+            reading.refused += 1
+            continue
+        log.append(line.kind, None, line.message, service.ingest.latest)
+        work()
     reading.latest = service.ingest.latest
     table = executor.tables["journey", 0]
+    fitted = learn(service.journey, table, reading.latest)
+    if fitted is not None:
+        reading.learned = fitted.learned(version_of(reading.latest))
+        settle = encode_settle(reading.latest, reading.learned)
+        log.append(JOURNAL, None, settle, reading.latest, partition=0)
+        work()
+    reading.credits = [row for row in reading.credits if subject.owns(row)]
     reading.table = dict(table.items())
     reading.accounts = [key.decode() for key in reading.table if key[:1] != b"\0"]
     return reading

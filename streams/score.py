@@ -14,15 +14,14 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from revenue_core.attribution.fitting import fit, parameter_rows
-from revenue_core.attribution.journeys import JourneyCounts
-from revenue_core.facts import DAY_MS
+from revenue_core.attribution.fitting import parameter_rows
 from revenue_core.instants import iso_z
 from revenue_core.parameters import Learned
 from schemas.errors import Rejected
 from streams.agents import coordinator
 from streams.files import Line, dead_letter, no_topic
 from streams.journal import encode_settle
+from streams.learning import learn, version_of
 from streams.memory.executor import MemoryExecutor
 from streams.memory.log import MemoryLog, MemoryRecord
 from streams.service import Service
@@ -122,14 +121,10 @@ class Scorer:
         return self.summary
 
     def _learn(self, at: int) -> Learned | None:
-        """Fit the parameters to all journeys that have ended by an instant (R44); None without one."""
-        counts = JourneyCounts()
-        table = self.executor.tables["journey", 0]
-        for ended in self.service.journey.finished(0, table, at):
-            counts.add(ended.channels, ended.converted)
-        if not len(counts):
+        """Fit the parameters to all journeys that have ended by an instant; None without one."""
+        fitted, number = learn(self.service.journey, self.executor.tables["journey", 0], at), version_of(at)
+        if fitted is None:
             return None
-        fitted, number = fit(counts), at // DAY_MS
         for row in parameter_rows(fitted, number):
             told = {"fitted_through": iso_z(at), "fitted_through_ms": at, "version": number, "is_deleted": 0}
             self.log.append(PARAMETERS, row["parameter_id"].encode(), orjson.dumps(row | told), at)

@@ -17,6 +17,9 @@ from streams.journal import Settle
 if TYPE_CHECKING:
     from streams.agents.journey_run import JourneyRun
 
+BY_PARAMETERS = "parameters"
+"""Cause of rows that other parameters change, before their version."""
+
 
 def accounts(table: TableView) -> set[bytes]:
     """The keys of a partition's accounts."""
@@ -37,8 +40,8 @@ def settle_all(job: JourneyRun, settle: Settle, record: Record) -> None:
             changes = core.restate(live.state, before, job.config)
             if changes.credits:
                 job.by_clock(key, live, record)
-                moment = job.moment(live)._replace(cause=f"parameters:{settle.learned.version}")
-                job.effects.outputs += job.rows.changes(changes, moment, "parameters")
+                moment = job.moment(live)._replace(cause=f"{BY_PARAMETERS}:{settle.learned.version}")
+                job.effects.outputs += job.rows.changes(changes, moment, BY_PARAMETERS)
                 job.add_up(changes.sums, record.offset)
         rows = core.probabilities(live.state, job.config, settle.as_of)
         if rows:
