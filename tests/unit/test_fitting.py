@@ -112,6 +112,19 @@ def test_rows_of_several_partitions_add_up():
     assert not together
 
 
+def test_counts_have_one_form_of_which_every_row_is_a_count():
+    counts = counted(("BA", True), ("C", False))
+    assert counts.rows() == [
+        ["next", "B", "A", 1], ["null", "C", 1], ["null_set", "C", 1], ["start", "B", 1], ["start", "C", 1],
+        ["won", "A", 1], ["won_set", "A", "B", 1],
+    ]  # fmt: skip
+    assert len(counts) == 7
+    assert counts != counts.rows()
+    assert str(counted(("A", True))) == (
+        "JourneyCounts({('start', 'A'): 1, ('won', 'A'): 1, ('won_set', 'A'): 1})"
+    )
+
+
 def test_an_empty_path_counts_nothing():
     assert counted(("", True), ("", False)) == JourneyCounts()
 
