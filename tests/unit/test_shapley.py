@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from itertools import islice
+from math import sqrt
 from random import Random
+from statistics import stdev
 
 import pytest
 
@@ -85,6 +87,14 @@ def test_a_channel_of_a_single_journey_among_thousands_is_valued_too():
 def test_the_same_counts_give_the_same_sample():
     assert sampled_values(crowd(14), rounds=2) == sampled_values(crowd(14), rounds=2)
     assert sampled_values(crowd(14), rounds=2, seed=1) != sampled_values(crowd(14), rounds=2)
+
+
+def test_the_standard_error_is_that_of_the_mean_of_the_rounds():
+    two, three = (sampled_values(crowd(13), rounds=rounds) for rounds in (2, 3))
+    for channel, mean in three.values.items():
+        middle, apart = two.values[channel], two.standard_errors[channel]
+        rounds = [middle - apart, middle + apart, 3 * mean - 2 * middle]
+        assert three.standard_errors[channel] == pytest.approx(stdev(rounds) / sqrt(3))
 
 
 def test_a_player_of_no_coalition_of_worth_is_still_a_player():
