@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from revenue_core.config import CoreConfig
 from revenue_core.credits import Draft, rows_of
-from revenue_core.sums import Sums, credited_sums, difference
+from revenue_core.revenue_sums import credit_sums
+from revenue_core.sums import Sums, difference
 
 Row = Mapping[str, Any]
 
@@ -60,10 +61,11 @@ def compare(
     """
     repeated = {key for key, draft in after.credits.items() if again and _concerns(again, key, draft)}
     if config_before is None:
-        old = rows_of(_others(before.credits, after.credits, repeated), config)
-        new = rows_of(_others(after.credits, before.credits, repeated), config)
+        old_drafts = _others(before.credits, after.credits, repeated)
+        new_drafts = _others(after.credits, before.credits, repeated)
     else:
-        old, new = rows_of(before.credits, config_before), rows_of(after.credits, config)
+        old_drafts, new_drafts = before.credits, after.credits
+    old, new = rows_of(old_drafts, config_before or config), rows_of(new_drafts, config)
     credits = [
         (key, row, False)
         for key, row in new.items()
@@ -71,7 +73,11 @@ def compare(
     ]
     credits += [(key, row, True) for key, row in old.items() if key not in new]
     sums = difference(before.sums, after.sums)
-    sums.update(difference(credited_sums(old.values(), config), credited_sums(new.values(), config)))
+    sums.update(
+        difference(
+            credit_sums(old_drafts, old.values(), config), credit_sums(new_drafts, new.values(), config)
+        )
+    )
     raised = [
         (row, "raised")
         for key, row in after.alerts.items()

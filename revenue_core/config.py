@@ -129,6 +129,20 @@ class ProbabilityConfig:
     )
 
 
+SEGMENT_KINDS = ("channel", "campaign", "keyword", "content", "contact", "rep", "team")
+"""By what credit can be added up, beside ``all``."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """What the rows of ``funnel-metrics`` are made for."""
+
+    segment_kinds: frozenset[str] = frozenset(SEGMENT_KINDS)
+    """Of ``SEGMENT_KINDS``, those that ``revenue`` has rows for."""
+    cost_model: str = "linear"
+    """The model whose credit costs are compared with; a column prefix of credit rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class CoreConfig:
     """Everything the core needs to know that is not a fact."""
@@ -137,6 +151,7 @@ class CoreConfig:
     attribution: AttributionConfig = AttributionConfig()
     temperature: TemperatureConfig = TemperatureConfig()
     probability: ProbabilityConfig = ProbabilityConfig()
+    metrics: MetricsConfig = MetricsConfig()
     default_currency: str = "EUR"
     currency_exponents: Mapping[str, int] = field(
         default_factory=lambda: MappingProxyType({"EUR": 2, "USD": 2, "GBP": 2, "JPY": 0, "KWD": 3})

@@ -51,6 +51,10 @@ class Draft(NamedTuple):
     phase_ends: tuple[int, int]
     rules: Path
     driven: Path
+    pipeline: str = ""
+    """Of its deal; empty for a lead's."""
+    is_current: bool = False
+    """Whether it is the entry of the stage that its open deal counts in (R20)."""
 
     @property
     def deal_id(self) -> object:
@@ -83,6 +87,8 @@ def draft_credits(
             each.amount_minor,
             _phase_ends(each.deal, first_lead_at),
             *build_paths(journey, each, deals, first_lead_at, config.attribution),
+            each.deal.pipeline if each.deal else "",
+            _is_current(each),
         )
         for each in sorted(conversions, key=lambda each: (each.at, each.conversion_id))
     }
@@ -195,6 +201,15 @@ def _touch_values(touch: Touch) -> tuple[object, ...]:
         touch.touch_id, iso_z(touch.at), touch.at, touch.type, direction, touch.channel, touch.campaign,
         touch.keyword, touch.content, touch.source, touch.medium, touch.contact_id, touch.rep_id, touch.team,
     )  # fmt: skip
+
+
+def _is_current(conversion: Conversion) -> bool:
+    deal = conversion.deal
+    return (
+        deal is not None
+        and deal.status == "open"
+        and conversion.conversion == f"stage_entered:{deal.open_stage}"
+    )
 
 
 def _phase_ends(deal: Deal | None, first_lead_at: int | None) -> tuple[int, int]:

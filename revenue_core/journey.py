@@ -24,6 +24,7 @@ from revenue_core.alerts import alerts, deal_due
 from revenue_core.changes import Answers, Changes, Row, compare
 from revenue_core.config import CoreConfig
 from revenue_core.conversions import OpenLead, conversions, first_lead_at, next_lead_expiry, open_leads
+from revenue_core.cost_sums import first_touch_sums
 from revenue_core.credits import draft_credits
 from revenue_core.deal_fold import fold_deal
 from revenue_core.deals import Deal
@@ -48,7 +49,7 @@ class Checkpoint:
     deal_due: int = NEVER
     """Earliest instant at which a deal or a lead changes the answers with no new fact."""
     settled_until: int = -1
-    """Latest instant that a conversion or an alert speaks of: a later touch changes neither."""
+    """Latest instant that a conversion, the creation of a deal or an alert speaks of: a later touch changes none."""
     alerted_at: int = 0
     """Instant of the latest alert in the set."""
     due: int = NEVER
@@ -202,7 +203,12 @@ def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
         watched.temperature,
         watched.follow_up,
         deal_due=min(_or_never(deal_due(known.deals, config, now)), _or_never(known.lead_due)),
-        settled_until=max((conversion.at for conversion in found), default=-1),
+        settled_until=max(
+            *(conversion.at for conversion in found),
+            *(deal.created_at for deal in known.deals.values()),
+            -1,
+            -1,
+        ),
         alerted_at=alerted_at,
     )
     checkpoint.settled_until = max(checkpoint.settled_until, alerted_at)
@@ -213,7 +219,7 @@ def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
         probability_rows(journey, known.deals, known.leads, config, max(account.latest, alerted_at)),
         watched.rows,
         _snapshot(account, known, checkpoint.temperature),
-        account_sums(known.deals, config),
+        {**account_sums(known.deals, config), **first_touch_sums(journey, known.deals, config)},
     )
 
 

@@ -17,7 +17,8 @@ Sums = dict[tuple[str, ...], tuple[int, ...]]
 
 ``stage`` (pipeline, stage): reached, converted, lost, deals in the pipeline · ``open_deals`` (pipeline, stage):
 deals · ``pipeline`` (pipeline, stage, currency): amount, expected value in minor units · ``credited`` (model,
-channel, currency): won amount in minor units · ``accounts`` (temperature): accounts.
+channel, currency): won amount in minor units · ``accounts`` (temperature): accounts. Those of ``revenue_sums`` and
+``cost_sums`` are told there.
 """
 
 

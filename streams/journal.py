@@ -32,6 +32,10 @@ from streams.homes import Home, dump
 
 DIGEST_DIGITS = 16
 """How many hex digits of the content digest travel: enough to break ties, never used to tell facts apart."""
+SPEND = "spend"
+"""Kind of facts about costs, which belong to no account."""
+SPEND_PREFIX = "s:"
+"""Of their keys: the channel and the campaign follow."""
 
 
 class FactRecord(NamedTuple):

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from revenue_core.config import CoreConfig
-from revenue_core.funnel import StageCount, stage_row
 from revenue_core.identity.observations import GraphConfig
+from revenue_core.metric_rows import MetricRows
 from schemas.context import Context
 from schemas.formats import Format, decoder_of
 from streams.agents.coordinator import CoordinatorHandler
@@ -109,7 +109,7 @@ def build(
         catch_up_ms=timing.catch_up_ms,
         most_outputs=timing.most_outputs,
     )
-    totals = TotalsHandler(partial(_metric_row, config), partial(version, generation, 0))
+    totals = TotalsHandler(MetricRows(config), partial(version, generation, 0))
     agents = (
         Agent("ingest", tuple(decoders), ingest, interval_s=hold_ms / 1000 or None),
         Agent("coordinator", (CONTROL,), coordinator, table="coordinator", interval_s=1.0),
@@ -128,10 +128,3 @@ def decode_with(kind: str, form: str | Format, contexts: Callable[[int], Context
         return decoder(kind, record.value or b"", record.headers, contexts(now_ms))
 
     return decode
-
-
-def _metric_row(config: CoreConfig, name: str, sums: list[int]) -> tuple[Mapping[str, Any], bool]:
-    """The outbound row of a metric that the journey agent publishes, and whether it exists."""
-    _, pipeline, stage = name.split("|")
-    count = StageCount(*sums)
-    return stage_row(pipeline, stage, count, config), count.deals > 0

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from revenue_core.channels import ChannelTables
 from revenue_core.identity.observations import Observation
+from revenue_core.row_ids import joined
 from schemas.errors import Rejected
 from schemas.fields import bare_domain
 from schemas.inbound import digest
@@ -23,7 +24,7 @@ from streams.agents.reports import Reports
 from streams.effects import Effects, Headers, Output, Record, Run, StatelessHandler, TableView
 from streams.faults import place_of
 from streams.identity import Replica
-from streams.journal import DIGEST_DIGITS, encode_fact, encode_touch
+from streams.journal import DIGEST_DIGITS, SPEND, SPEND_PREFIX, encode_fact, encode_touch
 from streams.privacy import without_addresses
 from streams.topology import DEAD_LETTERS, JOURNAL
 
@@ -33,7 +34,6 @@ Decode = Callable[[Record, int], Sequence[tuple[str, Mapping[str, Any]]]]
 TRACE_HEADERS = ("traceparent", "tracestate")
 LONGEST_TRACE = 1_024
 """Bytes; W3C asks for 512 at least. A trace header goes onto every row that follows from a record."""
-SPEND = "spend"
 ERASED = "person_erased"
 DECIDING = frozenset({"account_merged", "account_unmerged", ERASED})
 """Types that say something about identities whoever they name."""
@@ -167,7 +167,8 @@ class IngestHandler(StatelessHandler):
         source, event_id, content = event["source"], event["event_id"], digest(event)
         if event_type == SPEND:
             value = encode_fact(SPEND, event, content, record.timestamp, None)
-            return Answer(at, event_type, "ok", _journal(f"s:{event['channel']}", value, record))
+            root = SPEND_PREFIX + joined(event["channel"], event.get("campaign", ""))
+            return Answer(at, event_type, "ok", _journal(root, value, record))
         ids, email_domain = translate.keys(
             kind, translate.identifiers(event, self.tables.hash_key), self.tables.is_free
         )

@@ -9,6 +9,7 @@ import orjson
 
 from revenue_core import journey as core
 from revenue_core.account import Account
+from revenue_core.metric_rows import published
 from revenue_core.sums import Sums
 from streams import codec, homes, translate
 from streams.agents.moves import Moves, piece_of
@@ -16,10 +17,12 @@ from streams.agents.quarantine import Quarantine, caused
 from streams.agents.rows import Moment
 from streams.agents.settling import settle_all
 from streams.agents.slice import PARTITION_KEY, Live, Slice, metric_key
+from streams.agents.spending import Spending
 from streams.agents.totals import partial
 from streams.chunks import StateDamaged
 from streams.effects import Effects, Headers, Output, Record, Run, TableView
 from streams.journal import (
+    SPEND,
     Decisions,
     FactRecord,
     HandOver,
@@ -39,8 +42,6 @@ if TYPE_CHECKING:
 OF_ACCOUNTS = (FactRecord, Decisions, Transfer, HandOver)
 TIMERS_PER_STEP = 100
 OTHER = "other"
-PUBLISHED = frozenset({"stage"})
-"""Metrics that ``totals`` adds up across partitions; the others are this worker's gauges."""
 
 
 class JourneyRun:
@@ -52,6 +53,7 @@ class JourneyRun:
         self.effects = Effects()
         self.moves = Moves(self)
         self.quarantine = Quarantine(self)
+        self.spending = Spending(self)
         self.headers: Headers = ()
         """Trace headers of the record at hand."""
         self.touched: dict[bytes, Live] = {}
@@ -76,8 +78,10 @@ class JourneyRun:
             return
         self.headers = record.headers
         if isinstance(entry, FactRecord):
-            if entry.kind in SOURCES:  # spend waits for its agent
+            if entry.kind in SOURCES:
                 self._fact(key, entry, record)
+            elif entry.kind == SPEND:
+                self.spending.take(key, entry, record)
         elif isinstance(entry, Decisions):
             self.moves.learn(key, entry, record)
         elif isinstance(entry, Transfer):
@@ -106,9 +110,11 @@ class JourneyRun:
             _, sums = part.sums[metric]
             part.sums[metric] = offset, sums
             state.append((metric_key(metric), orjson.dumps([offset, *sums])))
-            if metric[0] in PUBLISHED:
-                name = "|".join(metric)
-                self.effects.outputs.append(partial(name, self.run.partition, offset, sums))
+            named = published(metric)
+            if named is not None:
+                name, piece = named
+                self.effects.outputs.append(partial(name, self.run.partition, offset, sums, piece))
+        state += self.spending.writes()
         for key, live in self.changed.items():
             state += live.packed.writes()
             state.append((key, codec.encode(live.state, live.packed)))
@@ -126,7 +132,6 @@ class JourneyRun:
         return self.effects
 
     def _fact(self, key: bytes, entry: FactRecord, record: Record) -> None:
-        handler = self.handler
         live = self.load_for(key, record)
         if live is None:
             self.quarantine.refuse_damaged(record, entry)
@@ -136,10 +141,8 @@ class JourneyRun:
         here = self.moves.admit(key, live, entry)
         if here is None:
             return
-        entry, late_ms = here, None if here.forwarded else handler.too_late_ms
-        if late_ms is not None and entry.message.at < self.part.watermark - late_ms:
-            self.effects.outputs.append(self.rows.too_late(self.run, record, entry))
-            self.count(entry, "too_late")
+        entry = here
+        if not here.forwarded and self.refuse_too_late(entry, record):
             return
         later = self.answered_later(entry, record)
         if later and key in self.touched:
@@ -156,6 +159,15 @@ class JourneyRun:
             self._apply(key, live, entry, record, later=later)
         except Exception as error:  # whatever it is, it must not stop the account's neighbours
             self.quarantine.set_aside(key, live, error)
+
+    def refuse_too_late(self, entry: FactRecord, record: Record) -> bool:
+        """Whether a fact is older than state can take (R06): a dead letter then."""
+        late_ms = self.handler.too_late_ms
+        if late_ms is None or entry.message.at >= self.part.watermark - late_ms:
+            return False
+        self.effects.outputs.append(self.rows.too_late(self.run, record, entry))
+        self.count(entry, "too_late")
+        return True
 
     def take_over(
         self, key: bytes, live: Live, facts: Sequence[FactRecord], record: Record, cause: str, *, later: bool

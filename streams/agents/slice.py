@@ -17,6 +17,7 @@ from streams.journal import FactRecord
 
 PARTITION_KEY = b"\0P"
 METRIC_PREFIX = b"\0M"
+SPEND_PREFIX = b"\0E"
 IN_USE = 4
 """Weight of an account whose touches are unread."""
 

@@ -17,6 +17,7 @@ from revenue_core.config import (
     AttributionConfig,
     CoreConfig,
     CustomModel,
+    MetricsConfig,
     PathProfile,
     Pipeline,
     ProbabilityConfig,
@@ -53,6 +54,7 @@ def core_config(settings: Settings) -> CoreConfig:
         probability=ProbabilityConfig(
             MappingProxyType({"lead": chances.lead, "mql": chances.mql, "sql": chances.sql})
         ),
+        metrics=MetricsConfig(settings.metrics.segment_kinds, settings.metrics.cost_model),
         default_currency=settings.default_currency,
         currency_exponents=currency_exponents(),
         config_version=config_version(settings),
@@ -102,9 +104,9 @@ def config_version(settings: Settings) -> str:
     """First 12 hex digits of the SHA-256 of what in the settings decides results (R62).
 
     That is the canonical JSON (sorted keys, no spaces) of pipelines, attribution, channel rules and sources as
-    they are in force, identity without its key, temperature, probability, lateness and retention, and the
-    default currency. Not in it: where the cluster is, names of topics, the engine, the web page, the
-    generation, goals and activity points, and texts for people (entry criteria).
+    they are in force, identity without its key, temperature, probability, segments and cost model of metrics,
+    lateness and retention, and the default currency. Not in it: where the cluster is, names of topics, the
+    engine, the web page, the generation, goals and activity points, and texts for people (entry criteria).
     """
     attribution, state = settings.attribution, settings.state
     rules = DEFAULT_RULES if settings.channels.rules is None else parse_rules(settings.channels.rules)
@@ -135,6 +137,7 @@ def config_version(settings: Settings) -> str:
             "high_intent": sorted(settings.temperature.high_intent),
         },
         "lead_priors": settings.probability.lead_priors.model_dump(),
+        "metrics": [sorted(settings.metrics.segment_kinds), settings.metrics.cost_model],
         "max_lateness_ms": milliseconds(state.max_lateness),
         "conversion_retention_ms": milliseconds(state.conversion_retention),
         "default_currency": settings.default_currency,

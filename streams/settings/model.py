@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from schemas.outbound import MODELS
 from streams.settings.kafka import KINDS, Kafka, Topics, Worker
 from streams.settings.models import (
     SHIPPED_PIPELINES,
@@ -17,6 +18,7 @@ from streams.settings.models import (
     Channels,
     Goals,
     Identity,
+    Metrics,
     Pipeline,
     Probability,
     State,
@@ -65,6 +67,7 @@ class Settings(BaseSettings):
     """In order: a stage without a pipeline is looked for from the first on. A list given here replaces the
     shipped one as a whole."""
     attribution: Attribution = Attribution()
+    metrics: Metrics = Metrics()
     channels: Channels = Channels()
     identity: Identity = Identity()
     temperature: Temperature = Temperature()
@@ -76,6 +79,17 @@ class Settings(BaseSettings):
     """Points per touch type; kept, and not computed with yet."""
     web: Web = Web()
     worker: Worker = Worker()
+
+    @field_validator("metrics")
+    @classmethod
+    def _a_model_that_runs(cls, metrics: Metrics, info: ValidationInfo) -> Metrics:
+        custom = info.data["attribution"].custom if "attribution" in info.data else {}
+        models = [*MODELS, *(f"custom_{name}" for name in sorted(custom))]
+        if metrics.cost_model not in models:
+            raise ValueError(
+                f"cost_model {metrics.cost_model!r} is no model that runs: use one of {', '.join(models)}"
+            )
+        return metrics
 
     @classmethod
     def settings_customise_sources(

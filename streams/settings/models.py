@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -140,6 +140,19 @@ def _model_problems(name: str, weights: dict[str, Decimal]) -> list[str]:
     if total.is_finite() and total != TOTAL:
         found.append(f"the weights of {name} total {total:f}, not 100: change them by {TOTAL - total:+f}")
     return found
+
+
+SegmentKind = Literal["channel", "campaign", "keyword", "content", "contact", "rep", "team"]
+
+
+class Metrics(Section):
+    """What the rows of funnel-metrics are made for; see docs/metrics-rows.md."""
+
+    segment_kinds: frozenset[SegmentKind] = frozenset(get_args(SegmentKind))
+    """By what credit is added up, beside the whole. Contacts, keywords and contents can be many: each is a row."""
+    cost_model: str = "linear"
+    """The model whose credited revenue costs are compared with: a prefix of credit columns, such as u_shaped or
+    custom_<name>."""
 
 
 class Channels(Section):
