@@ -106,8 +106,12 @@ class TableView(Protocol):
 class Handler(Protocol):
     """The logic of one agent, the same object for all partitions that a worker owns."""
 
-    def assigned(self, partition: int, table: TableView) -> None:
-        """The partition is owned and its table complete: build what is derived (timer index, caches)."""
+    def assigned(self, partition: int, table: TableView) -> Iterator[None] | None:
+        """The partition is owned and its table complete: build what is derived (timer index, caches).
+
+        What takes long is returned as steps: others have their turn between them, and the handler gets nothing to
+        handle before the last one. If the partition goes meanwhile, the rest is left out and ``revoked`` called.
+        """
 
     def revoked(self, partition: int) -> None:
         """The partition is gone: forget what was derived for it."""
@@ -124,6 +128,12 @@ class Handler(Protocol):
         False for what a worker wrote that had lost the partition without knowing. Must be True for a value that
         this handler can write after ``old``, and be quick: it is called for every repeated key of a changelog.
         """
+
+
+def take_over(handler: Handler, partition: int, table: TableView) -> None:
+    """Have a handler build at once what it derives from its table."""
+    for _ in handler.assigned(partition, table) or ():
+        pass
 
 
 class StatelessHandler:

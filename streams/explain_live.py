@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -246,7 +246,8 @@ class _Search:
                 if known is None or further(record.key, known, record.value):
                     latest[record.key] = record.value
         links = Links(graph_config(self.settings))
-        links.restore(_Table(latest))
+        for key, value in latest.items():
+            links.restore(key, value)
         return links.graph
 
     async def _state(self, account_id: str, key: str = "") -> tuple[str, State] | None:
@@ -308,21 +309,6 @@ class _Search:
         open_rows = {key: row for key, row in sent.items() if not row["is_deleted"]}
         rows = [open_rows.get(row["subject_id"], row) for row in explanation.probabilities]
         return replace(explanation, probabilities=rows)
-
-
-class _Table:
-    """A table that was read back."""
-
-    def __init__(self, data: Mapping[bytes, bytes]) -> None:
-        self.data = data
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value, or None."""
-        return self.data.get(key)
-
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every key and value."""
-        return iter(self.data.items())
 
 
 def _with_identity(answer: Answer, graph: Graph, root: str, state: State) -> Answer:

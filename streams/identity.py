@@ -13,6 +13,7 @@ where the replica says (``homes.Home``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import orjson
@@ -91,6 +92,8 @@ class Replica:
         self.position = UNSURE
         self.erasures = 0
         """How many identifiers are suppressed."""
+        self._outdated: dict[bytes, None] = {}
+        """Keys behind whose newest record an older one stands last."""
         self._entries: dict[str, Entry | None] = {}
         self._roots: dict[str, str] = {}
 
@@ -101,8 +104,11 @@ class Replica:
                 continue
             decision = decision_of(value)
             known = self.store.get(key)
-            if known is not None and decision_of(known) > decision:
+            if known is not None and not newer(key, known, value):
+                self._outdated[key] = None
                 continue
+            if self._outdated:
+                self._outdated.pop(key, None)
             if known is None and key[:2] == GONE:
                 self.erasures += 1
             self.store.put(key, value)
@@ -113,6 +119,16 @@ class Replica:
                 self._entries.pop(subject, None)
             else:
                 self._roots.pop(subject, None)
+
+    def take_outdated(self, most: int) -> list[tuple[bytes, bytes]]:
+        """(key, newest value) of records behind which an older one stands, each once: whoever asks writes them again.
+
+        Should the topic have a still newer one by then, that will be seen to stand before an older one.
+        """
+        keys = list(islice(self._outdated, most))
+        for key in keys:
+            del self._outdated[key]
+        return [(key, value) for key in keys if (value := self.store.get(key)) is not None]
 
     def entry(self, identifier: str) -> Entry | None:
         """What is decided about an identifier."""
@@ -209,6 +225,11 @@ class Replica:
                 node = self._node(other, ids, email_domain, at)
                 return key if node[:2] in {"a:", "e:"} or node == ERASED else node
         return key
+
+
+def newer(key: bytes, old: bytes, new: bytes) -> bool:
+    """Whether a record of the table takes the place of one before it."""
+    return decision_of(new) >= decision_of(old)
 
 
 def decision_of(value: bytes) -> int:

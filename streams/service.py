@@ -97,7 +97,7 @@ def build(
     replica = Replica(store)
     ingest = IngestHandler(decoders, tables, as_of, hold_ms=hold_ms, replica=replica)
     coordinator = CoordinatorHandler(
-        journal_partitions, tick_ms=timing.tick_ms, idle_ms=timing.idle_ms, graph=graph
+        journal_partitions, tick_ms=timing.tick_ms, idle_ms=timing.idle_ms, graph=graph, replica=replica
     )
     journey = JourneyHandler(
         config,

@@ -11,6 +11,8 @@ events makes them late, not time.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,13 +22,17 @@ from revenue_core.identity.observations import GraphConfig
 from schemas.errors import shown
 from streams.agents.links import LINKS, Links, Sighting, read_links
 from streams.effects import Effects, Output, Run, TableView
+from streams.identity import Replica
 from streams.journal import encode_tick
-from streams.topology import CONTROL, JOURNAL
+from streams.topology import CONTROL, IDENTITY, JOURNAL
 
 log = logging.getLogger(__name__)
 
 WATERMARK_KEY = b"watermark"
-
+STEP = 50
+"""Observations read back at once: some milliseconds, of which a take-over has as many as it needs."""
+AGAIN = 1_000
+"""Records of the table of identities written again at once, at most."""
 
 STUCK_AFTER = 20
 """A source in which records wait is given up after so many times ``idle_ms``."""
@@ -68,7 +74,7 @@ class CoordinatorHandler:
 
     ``journal_partitions`` is the number of journal partitions a tick goes to; ``tick_ms`` the least wall clock
     between two ticks; ``idle_ms`` after how much silence a source partition is left out. ``graph`` says by which
-    limits identifiers are linked.
+    limits identifiers are linked. ``replica`` is this process's copy of what coordinators wrote to ``identity``.
     """
 
     def __init__(
@@ -78,10 +84,12 @@ class CoordinatorHandler:
         tick_ms: int = 1_000,
         idle_ms: int = 30_000,
         graph: GraphConfig | None = None,
+        replica: Replica | None = None,
     ) -> None:
         self.journal_partitions, self.tick_ms, self.idle_ms = journal_partitions, tick_ms, idle_ms
         self.graph_config = graph or GraphConfig(max_links=10, anonymous_ttl_ms=365 * DAY_MS)
         self.links = Links(self.graph_config)
+        self.replica = replica
         self.sources: dict[str, Source] = {}
         self.watermark = 0
         self.last_tick = 0
@@ -90,20 +98,25 @@ class CoordinatorHandler:
         self.stuck: frozenset[str] = frozenset()
         """Sources given up although records wait in them."""
 
-    def assigned(self, partition: int, table: TableView) -> None:
-        """Read back what the previous owner knew."""
+    def assigned(self, partition: int, table: TableView) -> Iterator[None]:
+        """Read back what the previous owner knew, in steps of some records."""
         self.sources.clear()
         self.watermark = 0
         self.links = Links(self.graph_config)
-        self.links.restore(table)
+        return islice(self._read_back(self.links, table), None, None, STEP)
+
+    def _read_back(self, links: Links, table: TableView) -> Iterator[None]:
         for key, value in table.items():
             if key[:1] == b"\0":
+                links.restore(key, value)
+                yield
                 continue
             raw = orjson.loads(value)
             if key == WATERMARK_KEY:
                 self.watermark = raw["w"]
             else:
                 self.sources[key.decode()] = Source(raw["w"], raw["now"], raw["left"])
+        yield from links.restored()
         self.wait_until = 0 if self.sources else None
 
     def revoked(self, partition: int) -> None:
@@ -142,9 +155,17 @@ class CoordinatorHandler:
         return effects
 
     def interval(self, partition: int, now_ms: int, table: TableView) -> Effects | None:
-        """Tick for what the last run was too early for, and when sources fall silent."""
+        """Tick for what the last run was too early for, and when sources fall silent.
+
+        Records of ``identity`` behind which an older one stands (written by a coordinator that had lost its partition
+        without knowing, or for control records that were handled again) are written again.
+        """
         effects = Effects()
         self._tick(now_ms, effects)
+        if self.replica is not None:
+            # compaction keeps the last record of a key: write the newest again before it takes it away
+            records = self.replica.take_outdated(AGAIN)
+            effects.outputs += [Output(IDENTITY, key, value, (), 0) for key, value in records]
         return effects if effects.outputs else None
 
     def _tick(self, now_ms: int, effects: Effects) -> None:

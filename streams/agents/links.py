@@ -12,7 +12,7 @@ accounts that have been told to report every fact with it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from revenue_core.identity.observations import (
 )
 from revenue_core.identity.timelines import constant
 from streams import homes
-from streams.effects import Effects, Output, TableView
+from streams.effects import Effects, Output
 from streams.homes import mark
 from streams.identity import GONE, KEY, NODE, Entry, encode_entry, reported
 from streams.journal import encode_decisions
@@ -97,16 +97,19 @@ class Links:
         self.depends: defaultdict[str, set[str]] = defaultdict(set)
         """Identifier or node -> watched identifiers whose facts may move with it."""
 
-    def restore(self, table: TableView) -> None:
-        """Fold what a predecessor has seen."""
-        for key, value in table.items():
-            if key[:2] == OBSERVED:
-                for fields in orjson.loads(value)[1:]:
-                    self.graph.add(_observation(fields))
-            elif key[:2] == TOLD:
-                self.told[key[2:].decode()] = set(orjson.loads(value)[1:])
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take back a record of the table, in any order; ``restored`` ends it."""
+        if key[:2] == OBSERVED:
+            for fields in orjson.loads(value)[1:]:
+                self.graph.add(_observation(fields))
+        elif key[:2] == TOLD:
+            self.told[key[2:].decode()] = set(orjson.loads(value)[1:])
+
+    def restored(self) -> Iterator[None]:
+        """All records are back: build what follows from all of them, step by step."""
         for identifier in self.told:
             self._depend(identifier)
+            yield
 
     def handle(self, decision: int, sightings: Sequence[Sighting], effects: Effects) -> None:
         """Take what one control record, at this offset, says."""

@@ -157,14 +157,19 @@ class EngineApp(faust.App):
 
     async def tables_complete(self, seconds: float, records: int) -> None:
         """All owned tables are complete and every source stands at its committed offset."""
-        owned = self._owned(self.consumer.assignment())
+        owned, generation = self._owned(self.consumer.assignment()), self.consumer_generation_id
+
+        def wanted() -> bool:
+            return bool(self.consumer_generation_id == generation)
+
         for tp, offset in self.tables.recovery.active_offsets.items():
             self._writes.begin(tp, offset + 1)
         for executor in self.executors:
             executor.producer = self.producer
-            for partition in sorted(owned[executor.spec.name]):
-                executor.assign([partition])
-                await asyncio.sleep(0)  # a handler may read its whole slice: let heartbeats out in between
+            # a handler may read its whole slice: heartbeats have to go out in between
+            await executor.assign_in_turns(owned[executor.spec.name], wanted)
+            if not wanted():
+                return
         self.observer.recovery(seconds, records)
 
     def _owned(self, assigned: set[TP]) -> dict[str, set[int]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from time import perf_counter
 from typing import Protocol
@@ -88,14 +90,32 @@ class AgentExecutor:
 
     def assign(self, partitions: Iterable[int]) -> None:
         """These partitions are owned and their slices complete."""
+        for _ in self.assigning(partitions):
+            pass
+
+    async def assign_in_turns(self, partitions: Iterable[int], wanted: Callable[[], bool]) -> None:
+        """``assign``, with a turn of the event loop for others between steps; ends early if no longer ``wanted``."""
+        with closing(self.assigning(partitions)) as steps:
+            for _ in steps:
+                await asyncio.sleep(0)
+                if not wanted():
+                    return
+
+    def assigning(self, partitions: Iterable[int]) -> Generator[None]:
+        """``assign`` in steps; a partition whose steps are not taken to the end is not owned."""
         for partition in sorted(set(partitions) - self.live):
+            view = self.store.view(partition)
+            try:
+                yield from self.spec.handler.assigned(partition, view) or ()
+            except GeneratorExit:
+                self.spec.handler.revoked(partition)
+                raise
             self._chains[partition] = Chain(self._failed)
             self.live.add(partition)
-            view = self.store.view(partition)
-            self.spec.handler.assigned(partition, view)
             # Compaction keeps the last record of a key: write ours again before it takes it away.
             outdated = sorted(key for key in self.store.outdated(partition) if view.get(key) is not None)
             self.overrule(partition, outdated)
+            yield
 
     def revoke(self, partitions: Iterable[int]) -> None:
         """These partitions are gone, or their slices are about to change under the handler."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from streams.effects import Effects, Run
+from streams.effects import Effects, Run, take_over
 from streams.memory.log import MemoryLog
 from streams.topology import Agent, Follower
 
@@ -63,7 +63,7 @@ class MemoryExecutor:
     def _assign(self, agent: Agent, partition: int) -> None:
         if (agent.name, partition) not in self.tables:
             table = self.tables[agent.name, partition] = MemoryTable()
-            agent.handler.assigned(partition, table)
+            take_over(agent.handler, partition, table)
 
     def drain(self) -> None:
         """Handle everything that is there, and what comes of it."""

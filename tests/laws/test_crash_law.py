@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.agents import coordinator
-from streams.effects import Effects, Run
+from streams.effects import Effects, Run, take_over
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryLog
 from streams.score import KEY_COLUMNS
@@ -42,7 +42,7 @@ class CrashingExecutor:
         self.offsets = dict(self.committed)
         self.followed = dict.fromkeys(self.service.followers, 0)
         for agent in self.service.agents:
-            agent.handler.assigned(0, self.tables.setdefault(agent.name, MemoryTable()))
+            take_over(agent.handler, 0, self.tables.setdefault(agent.name, MemoryTable()))
 
     def drain(self) -> None:
         while True:

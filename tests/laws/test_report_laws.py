@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streams.agents.coordinator import CoordinatorHandler
 from streams.agents.ingest import IngestHandler
-from streams.effects import Effects, Output, Record, Run
+from streams.effects import Effects, Output, Record, Run, take_over
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryLog
 from streams.topology import CONTROL
@@ -108,7 +108,7 @@ def final_watermark(
         else:
             worker.commit()
     coordinator = CoordinatorHandler(1, tick_ms=0, idle_ms=IDLE_MS)
-    coordinator.assigned(0, MemoryTable())
+    take_over(coordinator, 0, MemoryTable())
     told: list[Output] = []
     for record in log.topic(CONTROL):
         told += coordinator.handle(Run(CONTROL, 0, [record], worker.now_ms), MemoryTable()).outputs

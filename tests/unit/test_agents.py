@@ -12,7 +12,7 @@ from schemas.errors import Rejected
 from streams.agents.coordinator import CoordinatorHandler, report
 from streams.agents.ingest import KEPT_BYTES, KEPT_KEY_BYTES, IngestHandler, dead_letter
 from streams.agents.totals import partial
-from streams.effects import Effects, Run
+from streams.effects import Effects, Run, take_over
 from streams.engine import EngineSettings
 from streams.engine.batches import check_size
 from streams.memory.executor import MemoryTable
@@ -212,7 +212,7 @@ def coordinate(
 def coordinator(**timing: int) -> CoordinatorHandler:
     """One that has known its sources for long."""
     made = CoordinatorHandler(2, **timing)
-    made.assigned(0, MemoryTable())
+    take_over(made, 0, MemoryTable())
     made.wait_until = 0
     return made
 
@@ -248,14 +248,14 @@ def test_a_new_owner_knows_what_the_old_one_knew():
     records = [MemoryRecord(0, 0, b"", report("a", 0, 500, 10_000).value)]
     table.apply(handler.handle(Run(CONTROL, 0, records, 10_000), table).state)
     successor = coordinator()
-    successor.assigned(0, table)
+    take_over(successor, 0, table)
     assert (successor.watermark, successor.sources) == (500, {"a/0": (500, 10_000, 0)})
     assert coordinate(successor, 12_000, ("a", 700)) == [700, 700]
 
 
 def test_a_new_installation_gives_every_source_time_to_speak():
     made = CoordinatorHandler(2, idle_ms=5_000)
-    made.assigned(0, MemoryTable())
+    take_over(made, 0, MemoryTable())
     assert coordinate(made, 10_000, ("a", 500)) == []
     assert coordinate(made, 12_000, ("b", 300)) == []
     assert coordinate(made, 15_000, ("a", 600)) == [300, 300]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import chain
+
 import orjson
 import pytest
 
@@ -48,6 +50,27 @@ def test_facts_are_stamped_with_the_newest_decision_that_is_sure_to_be_complete(
 def test_a_record_that_is_older_than_what_is_known_is_passed_over() -> None:
     made = replica(entry("c:1", 5, "A:new"), entry("c:1", 3, "A:old"))
     assert put(made, "c:1") == "A:new"
+
+
+def test_a_record_behind_which_an_older_one_stands_is_given_once_to_whoever_writes_it_again() -> None:
+    made = replica(entry("c:1", 5, "A:new"), entry("c:2", 5, "A:x"), entry("c:1", 3, "A:old"))
+    assert made.take_outdated(10) == [entry("c:1", 5, "A:new")]
+    assert made.take_outdated(10) == []
+    made.apply([entry("c:1", 7, "A:newer"), entry("c:1", 5, "A:new")])
+    assert made.take_outdated(10) == [entry("c:1", 7, "A:newer")]
+
+
+def test_a_record_that_was_written_again_since_is_not_outdated() -> None:
+    made = replica(entry("c:1", 5, "A:new"), entry("c:1", 3, "A:old"), entry("c:1", 5, "A:new"))
+    assert made.take_outdated(10) == []
+
+
+def test_outdated_records_are_given_a_limited_number_at_a_time() -> None:
+    keys = [f"c:{number}" for number in range(5)]
+    made = replica(*(entry(key, stamp, "A:x") for stamp in (5, 3) for key in keys))
+    found = [made.take_outdated(2) for _ in range(3)]
+    assert [len(each) for each in found] == [2, 2, 1]
+    assert sorted(chain(*found)) == [entry(key, 5, "A:x") for key in keys]
 
 
 def test_what_is_learned_replaces_what_was_looked_up_before() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from typing import Any
 
@@ -10,10 +11,15 @@ import pytest
 
 from revenue_core.identity.observations import GraphConfig, Observation
 from streams import homes
-from streams.agents.coordinator import CoordinatorHandler
+from streams.agents.coordinator import STEP, CoordinatorHandler
 from streams.agents.links import Sighting, links_record
-from streams.effects import Effects, Run
+from streams.effects import Effects, Run, take_over
+from streams.engine.executor import AgentExecutor
+from streams.engine.observer import Observer
+from streams.engine.settings import AgentSpec
+from streams.engine.store import MemoryStore
 from streams.homes import FALLBACK, mark
+from streams.identity import Replica
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryRecord
 from streams.topology import CONTROL, IDENTITY, JOURNAL
@@ -22,6 +28,7 @@ from tests.reference import identity_random
 
 DAY = 86_400_000
 START = 1_790_000_000_000
+CONTACTS = 20 * STEP
 LIMITS = GraphConfig(max_links=3, anonymous_ttl_ms=365 * DAY)
 
 
@@ -31,7 +38,7 @@ class Coordinator:
     def __init__(self, table: MemoryTable | None = None, offset: int = 0) -> None:
         self.table = table or MemoryTable()
         self.handler = CoordinatorHandler(1, tick_ms=0, idle_ms=0, graph=LIMITS)
-        self.handler.assigned(0, self.table)
+        take_over(self.handler, 0, self.table)
         self.offset = offset
 
     def take(self, value: bytes | None, *, state: bool = True) -> Effects:
@@ -256,6 +263,97 @@ def test_a_record_that_is_none_of_ours_decides_nothing() -> None:
     running = Coordinator()
     for value in (b'{"k":"links","l":[[1]]}', b'{"k":"links"}', b'{"k":"links","l":[["x"]]}'):
         assert not running.take(value).outputs
+
+
+def frozen_and_its_successor() -> tuple[list[tuple[bytes, bytes]], CoordinatorHandler]:
+    """The topic ``identity`` to which a coordinator wrote late, and the next owner, whose copy has read it."""
+    early, late = Coordinator(), []
+    seen_before = early.see(seen("t1", 1, "A:old", "c:c1", node="A:old"))
+    decided = early.see(seen("t2", 9, "A:new", "c:c1", node="A:new"))
+    for effects in (seen_before, decided, seen_before):
+        late += [(each.key or b"", each.value or b"") for each in effects.outputs if each.topic == IDENTITY]
+    replica = Replica()
+    replica.apply(late)
+    return late, CoordinatorHandler(1, tick_ms=0, idle_ms=0, graph=LIMITS, replica=replica)
+
+
+def test_the_owner_writes_again_what_an_outdated_record_of_another_one_follows() -> None:
+    topic, owner = frozen_and_its_successor()
+    take_over(owner, 0, MemoryTable())
+    effects = owner.interval(0, 0, MemoryTable())
+    assert effects is not None
+    written = [(each.key or b"", each.value or b"") for each in effects.outputs]
+    newcomer = Replica()
+    newcomer.apply(dict([*topic, *written]).items())
+    assert newcomer.place(("c:c1",), "", START + 10 * DAY)[0] == "A:new"
+    stale = Replica()
+    stale.apply(dict(topic).items())
+    assert stale.place(("c:c1",), "", START + 10 * DAY)[0] == "A:old"
+
+
+def test_the_owner_writes_nothing_again_as_long_as_nothing_is_outdated() -> None:
+    _, owner = frozen_and_its_successor()
+    take_over(owner, 0, MemoryTable())
+    assert owner.interval(0, 0, MemoryTable()) is not None
+    assert owner.interval(0, 0, MemoryTable()) is None
+
+
+def table_of_contacts() -> MemoryTable:
+    """As left by an owner that has seen many contacts, and one more with two accounts."""
+    running = Coordinator()
+    running.see(
+        seen("x1", 1, "A:one", "c:moves", node="A:one"), seen("x2", 2, "A:two", "c:moves", node="A:two")
+    )
+    running.see(*(seen(f"t{n}", 3, f"A:{n % 7}", f"c:{n}", node=f"A:{n % 7}") for n in range(CONTACTS)))
+    return running.table
+
+
+def contacts(handler: CoordinatorHandler) -> int:
+    """How many of them it knows."""
+    return sum(bool(handler.links.graph.seen_with(f"c:{n}")) for n in range(CONTACTS))
+
+
+def test_a_take_over_is_cut_into_steps_and_ends_with_all_that_was_seen() -> None:
+    table = table_of_contacts()
+    made = CoordinatorHandler(1, graph=LIMITS)
+    known = [contacts(made) for _ in made.assigned(0, table)]
+    assert len(known) >= 20
+    assert known == sorted(known)
+    assert known[0] < known[len(known) // 2] < contacts(made) == CONTACTS
+    whole = Coordinator(table).handler.links
+    assert made.links.told == whole.told != {}
+    assert made.links.depends == whole.depends
+
+
+async def test_others_have_their_turn_while_a_coordinator_takes_over_and_it_answers_only_then() -> None:
+    executor, turns = taking_over(table_of_contacts()), 0
+    taken = asyncio.create_task(executor.assign_in_turns([0], lambda: True))
+    while not executor.live:
+        assert not taken.done()
+        turns += 1
+        await asyncio.sleep(0)
+    await taken
+    assert turns >= 20
+
+
+async def test_a_take_over_that_another_assignment_cuts_short_leaves_nothing_behind() -> None:
+    executor, asked = taking_over(table_of_contacts()), iter([True, True, False])
+    await executor.assign_in_turns([0], lambda: next(asked))
+    handler = executor.spec.handler
+    assert isinstance(handler, CoordinatorHandler)
+    assert (executor.live, contacts(handler)) == (set(), 0)
+    await executor.assign_in_turns([0], lambda: True)
+    assert (executor.live, contacts(handler)) == ({0}, CONTACTS)
+
+
+def taking_over(table: MemoryTable) -> AgentExecutor:
+    """The engine's executor of a coordinator, whose table has been recovered."""
+    store = MemoryStore()
+    store.apply(0, list(table.items()))
+    spec = AgentSpec("coordinator", (CONTROL,), CoordinatorHandler(1, graph=LIMITS), "coordinator")
+    return AgentExecutor(
+        spec, store, "c-changelog", {}, lambda: 0, Observer(), lambda *_: None, lambda _: None
+    )
 
 
 def control_records(seed: int, size: int) -> list[bytes | None]:
