@@ -19,13 +19,15 @@ _offset = attrgetter("offset")
 class Partition:
     """Records of one partition, holes of compaction between them."""
 
-    __slots__ = ("end", "records", "writers")
+    __slots__ = ("compacted", "end", "records", "writers")
 
     def __init__(self) -> None:
         self.records: list[MemoryRecord] = []
         self.writers: dict[int, int] = {}
         """Offset -> the process that wrote the record."""
         self.end = 0
+        self.compacted = 0
+        """Offset below which records may have gone."""
 
     def append(self, items: Iterable[Item], now_ms: int, writer: int) -> int:
         """Append a batch, whole; returns the offset of its first record."""
@@ -47,6 +49,8 @@ class Partition:
         kept = [r for r in self.records if r.offset >= stop or last[r.key] == r.offset]
         gone = len(self.records) - len(kept)
         self.records = kept
+        if gone:
+            self.compacted = max(self.compacted, stop)
         return gone
 
     def outdated(self, newer: Newer) -> list[bytes]:

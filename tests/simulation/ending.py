@@ -53,7 +53,9 @@ def _settle_down(world: World) -> None:
         world.notice()
     world.rebalance()
     _drain(world)
-    for topic, number in world.changelogs:
+    world.write_again()
+    _drain(world)
+    for topic, number in world.compacted_topics:
         outdated = world.broker.partition(topic, number).outdated(world.newer[topic])
         if outdated:
             world.problems.append(f"{topic}/{number}: the last records of {outdated} are outdated")
@@ -79,7 +81,7 @@ def _restart_all(world: World) -> None:
     """Nothing is left but the log."""
     while world.workers:
         world.kill(world.workers[0])
-    for topic, number in world.changelogs:
+    for topic, number in world.compacted_topics:
         world.compact(topic, number, world.random.choice([0.0, 0.5, 1.0]))
     world.start()
     world.rebalance()

@@ -27,8 +27,8 @@ class Around:
     def __init__(self, inner: Handler) -> None:
         self.inner = inner
 
-    def assigned(self, partition: int, table: TableView) -> None:
-        self.inner.assigned(partition, table)
+    def assigned(self, partition: int, table: TableView) -> Iterator[None] | None:
+        return self.inner.assigned(partition, table)
 
     def revoked(self, partition: int) -> None:
         self.inner.revoked(partition)
@@ -197,6 +197,17 @@ class Overruling(Protections):
                 return None
 
         return Blind()
+
+
+class WritingAgain(Protections):
+    """The coordinator never looks at what stands last in the table of identities."""
+
+    writes_again = False
+
+    def service(self, timing: Timing, partitions: int) -> Service:
+        made = super().service(timing, partitions)
+        made.coordinator.replica = None
+        return made
 
 
 class CompactionLag(Protections):

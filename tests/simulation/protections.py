@@ -19,6 +19,8 @@ class Protections:
     """Changelogs keep every record for a while (``min.compaction.lag.ms``)."""
     overrules = True
     """Outdated records in a changelog are overruled."""
+    writes_again = True
+    """Records of the table of identities with an outdated one behind them are written again."""
 
     def service(self, timing: Timing, partitions: int) -> Service:
         """The handlers of a new worker."""

@@ -38,6 +38,7 @@ def test_with_all_protections_the_same_schedules_go_well(faults: frozenset[str])
         pytest.param(lacking.Newer(), LATE_STATE, id="newer in recovery"),
         pytest.param(lacking.ReplayWindow(), DEATHS, id="replay window"),
         pytest.param(lacking.Overruling(), LATE_STATE, id="overruling foreign writes"),
+        pytest.param(lacking.WritingAgain(), LATE_STATE, id="writing identities again"),
         pytest.param(lacking.CompactionLag(), LATE_STATE, id="compaction lag"),
         pytest.param(lacking.DecisionStamps(), CRASHES, id="stamps of decisions"),
     ],

@@ -94,6 +94,15 @@ class Worker:
         self.followed = 0
         """Offset in the topic of identities."""
 
+    def held_back(self) -> frozenset[str]:
+        """Agents that wait: a copy of the table of identities is good for nothing within what was compacted."""
+        return frozenset(
+            name
+            for follower in self.service.followers
+            if self.followed < self.broker.partition(follower.topic, 0).compacted
+            for name in follower.readers
+        )
+
     def follow(self, most: int) -> None:
         """Read on in the table of identities."""
         for follower in self.service.followers:
@@ -185,9 +194,11 @@ class Worker:
         """Partitions with records that may be handed over."""
         if not self.flowing:
             return []
+        waiting = self.held_back()
         return [
             (executor, tp)
-            for executor in self.executors.values()
+            for name, executor in self.executors.items()
+            if name not in waiting
             for topic in executor.spec.topics
             for partition in executor.live
             for tp in [TP(topic, partition)]
@@ -247,7 +258,7 @@ class Worker:
         if self.error is not None:
             raise self.error
         under_way = self.network.waiting() or self.network.unacknowledged()
-        return not (self.recovering or self.foreign or under_way or self.readable())
+        return not (self.recovering or self.foreign or under_way or self.held_back() or self.readable())
 
     def settle_held(self) -> None:
         """Have the handlers pay for the runs that they hold."""

@@ -10,7 +10,7 @@ shuffle, near the clock or with a backlog of months.
 
 Not modelled: the loss of acknowledged records (acks=all), messages above the size limit, transactions, tables on
 disk, and time inside a step: a handler, a fetch or the arrival of a batch is atomic. Two things are taken for
-granted: a changelog keeps outdated records until they are overruled (``min.compaction.lag.ms``), and a worker
+granted: a compacted topic keeps outdated records until they are overruled (``min.compaction.lag.ms``), and a worker
 that wakes up in the middle of a recovery does not begin work before the group has confirmed that it is still a
 member.
 """
@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from streams import identity
 from streams.service import Timing
 from streams.topology import ANSWERS, CONTROL, CREDITS, DEAD_LETTERS, IDENTITY, JOURNAL, PARTIALS, SOURCES
 from tests.builders import service
@@ -95,6 +96,8 @@ class World:
         self.live_touches = self.random.choice([0, 20, 400_000])
         handlers = {agent.table: agent.handler for agent in service(self.timing, PARTITIONS).agents}
         self.newer = {topic: handlers[topic.split("-")[1]].newer for topic, _ in self.changelogs}
+        self.newer[IDENTITY] = identity.newer
+        self.compacted_topics = [*self.changelogs, (IDENTITY, 0)]
         self.workers: list[Worker] = []
         self.lost: list[Network] = []
         """Of dead workers, with batches that arrive late."""
@@ -229,6 +232,16 @@ class World:
         if worker:
             worker.follow(self.random.randint(1, 6))
 
+    def write_again(self) -> None:
+        """Everybody reads the table of identities to its end, and its owner writes again what is outdated there."""
+        table, end = self.broker.partition(IDENTITY, 0), -1
+        while end != table.end:
+            end = table.end
+            for worker in self.awake():
+                worker.follow(end)
+                worker.interval()
+                worker.finish()
+
     # -- faults
 
     def _fault(self, name: str) -> bool:
@@ -311,21 +324,26 @@ class World:
         )
 
     def _compact(self) -> None:
-        topic, number = self.random.choice(self.changelogs)
+        topic, number = self.random.choice(self.compacted_topics)
         self.compact(topic, number, self.random.random())
 
     def compact(self, topic: str, number: int, share: float) -> None:
-        """Compact the first part of a changelog; its last record is in the active segment and stays.
+        """Compact the first part of a changelog or of the table of identities; the active segment, with the last
+        record, stays, and what is not older than ``min.compaction.lag.ms``: what a copy in use has not read.
 
         Not while the last record of a key is an outdated one: what a worker wrote that had lost its partition is
-        overruled within ``min.compaction.lag.ms``. Only if nobody overrules it, it becomes older than any lag.
+        overruled within the lag. Only if nobody overrules it, it becomes older than any lag.
         """
         part = self.broker.partition(topic, number)
-        within_lag = self.protections.overrules or self.random.random() > LAG_PASSED
+        corrected = self.protections.writes_again if topic == IDENTITY else self.protections.overrules
+        within_lag = corrected or self.random.random() > LAG_PASSED
         if within_lag and self.protections.compaction_lag and part.outdated(self.newer[topic]):
             self.stats["compactions put off"] += 1
             return
-        gone = part.compact(round(share * max(part.end - 1, 0)))
+        stop = round(share * max(part.end - 1, 0))
+        if topic == IDENTITY:
+            stop = min([stop, *(worker.followed for worker in self.workers if not worker.held_back())])
+        gone = part.compact(stop)
         self.stats["compactions"] += gone > 0
         self.say("compact %s/%d: %d of %d go", topic, number, gone, part.end)
 
