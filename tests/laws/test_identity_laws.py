@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -21,6 +21,7 @@ from revenue_core.identity.observations import (
     first_of,
 )
 from revenue_core.identity.timelines import node_at, place
+from streams.agents.known_links import KnownLinks
 from tests.reference import identity_random
 from tests.reference.identity import digest, resolve
 from tests.reference.identity_histories import Event, History, histories, normalised
@@ -242,17 +243,36 @@ class Reporter:
             waiting += [each for each in self.arrived if not watched.isdisjoint(each.ids)]
 
 
+class Coordinator(Reporter):
+    """Tells a graph only what the coordinator does: what is not known to repeat links that the graph has."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.known = KnownLinks()
+
+    def is_news(self, said: Observation) -> bool:
+        return not self.known.repeats(said, self.graph)
+
+    def report(self, waiting: list[Observation]) -> None:
+        for said in waiting:
+            self.known.add(said)
+        super().report(waiting)
+
+
 def without_repetitions(events: list[Event]) -> list[Event]:
     return list(
         {(kind, event["source"], event["event_id"]): (kind, event) for kind, event in events}.values()
     )
 
 
+@pytest.mark.parametrize("teller", [Reporter, Coordinator])
 @pytest.mark.parametrize("seed", range(2 * SEEDS))
-def test_new_pairs_and_what_is_watched_are_all_that_has_to_be_told(seed: int) -> None:
+def test_new_pairs_and_what_is_watched_are_all_that_has_to_be_told(
+    seed: int, teller: Callable[[Config], Reporter]
+) -> None:
     events, config = seeded(seed, 15 + seed // 2)
     events = without_repetitions(events)
-    reporter = Reporter(config)
+    reporter = teller(config)
     for kind, event in events:
         reporter.arrive(observation(kind, event, config))
     expected = resolve(events, config)

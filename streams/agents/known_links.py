@@ -1,0 +1,53 @@
+"""Links that whoever decides has read before: repetitions are told apart without asking the graph.
+
+A contact that a thousand events name with one address is one link. The graph keeps every fact that it is given, and
+finds a person anew from all of them; so it is given the facts that say something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from revenue_core.identity.erasures import ERASURE
+from revenue_core.identity.graph import MERGES, Graph
+from revenue_core.identity.observations import Observation
+from streams.identity import reported
+
+DECIDING = MERGES | {ERASURE}
+RECORDS = ("l:", "d:")
+"""What a lead or a deal says of its account counts anew each time."""
+NEVER = 2**62
+
+
+class KnownLinks:
+    """The links of observations that the graph was given, each with its first instant."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[str, str], int] = {}
+
+    def add(self, observation: Observation) -> None:
+        """The graph is given an observation."""
+        for pair in _pairs(observation):
+            self._since[pair] = min(observation.at, self._since.get(pair, NEVER))
+
+    def repeats(self, observation: Observation, graph: Graph) -> bool:
+        """Whether the graph would learn nothing: links it has, from no earlier instant.
+
+        Not of identifiers of which every message matters, nor of those that have been erased: later facts link them anew.
+        """
+        if observation.type in DECIDING or observation.domain_claims:
+            return False
+        for each in observation.ids:
+            if each[:2] in RECORDS or each in graph.watched or graph.erased_until(each) is not None:
+                return False
+        return all(self._since.get(pair, NEVER) <= observation.at for pair in _pairs(observation))
+
+
+def _pairs(observation: Observation) -> Iterator[tuple[str, str]]:
+    """The pairs in which an observation links; of an identifier alone that it was seen."""
+    ids = observation.ids
+    if len(ids) == 1:
+        yield ids[0], ""
+    if observation.email_domain:
+        yield next(each for each in ids if each[:2] == "e:"), observation.email_domain
+    yield from reported(ids)
