@@ -228,8 +228,8 @@ def test_sampled_values_deviate_from_the_exact_ones_as_their_standard_error_says
 
 
 @given(journeys)
-def test_of_two_channels_every_order_is_sampled(found):
-    counts = counted([([channel for channel in path if channel in NAMES[:2]], won) for path, won in found])
+def test_of_three_channels_every_order_is_sampled(found):
+    counts = counted([([channel for channel in path if channel in NAMES[:3]], won) for path, won in found])
     values, errors = sampled_values(counts)
     assert values == pytest.approx(exact_values(counts), abs=1e-15)
     assert list(errors.values()) == pytest.approx([0.0] * len(values), abs=1e-15)

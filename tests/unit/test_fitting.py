@@ -46,6 +46,14 @@ def test_a_negative_value_is_kept_and_flagged_and_has_no_share():
     assert (good.shapley_share, bad.shapley_share) == (1.0, 0.0)
 
 
+def test_a_channel_that_is_worth_nothing_is_not_flagged_and_its_zero_has_no_sign():
+    assert not any(each.clipped for each in fit(counted(("A", False), ("B", False))).channels)
+    assert [str(value) for value in fitting._rounded({"A": -1e-15, "B": -1e-11}).values()] == [
+        "0.0",
+        "-1e-11",
+    ]
+
+
 def test_without_a_conversion_no_channel_has_a_share():
     assert {(each.markov_share, each.shapley_share) for each in fit(counted(("AB", False))).channels} == {
         (0.0, 0.0)
