@@ -38,7 +38,7 @@ class Difference:
     channels: list[Movement] = field(default_factory=list)
     """Won credit, every model, currency and channel that has any."""
     conversions: list[dict[str, Any]] = field(default_factory=list)
-    """Sums per kind of conversion that differ (``ByConversion.changed``)."""
+    """Sums of the rows that differ, per kind of conversion (``ByConversion.changed``)."""
     deals_different: int = 0
     deals: list[Deal] = field(default_factory=list)
     """Those in which most moved."""
@@ -129,7 +129,7 @@ def _credits(
                     versions[side] = row.get("config_version", "")
             deals.add(pair)
             if columns or pair.a is None or pair.b is None:
-                sums.add(pair)
+                sums.add(pair, columns)
     found.topics[CREDITS], found.conversions = counts, sums.changed()
     found.config_versions = versions[0], versions[1]
     found.models, found.models_only_in_a, found.models_only_in_b = models.names, models.only_a, models.only_b

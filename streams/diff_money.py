@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -77,16 +77,19 @@ def add(amounts: Amounts, models: Models, row: Row | None) -> None:
 
 
 class ByConversion:
-    """Sums of all credits per kind of conversion and currency: never added over kinds (R23)."""
+    """Sums of the credits that differ per kind of conversion and currency: never added over kinds (R23)."""
 
     def __init__(self, models: Models) -> None:
         self.models = models
         self._sums: dict[tuple[str, str], list[list[int]]] = {}
 
-    def add(self, pair: Pair) -> None:
-        """Take the money of a pair."""
+    def add(self, pair: Pair, columns: Collection[str]) -> None:
+        """Take the money of a pair whose rows differ in these columns; amounts that do not differ are left out."""
         amounts = self.models.amounts(pair.a), self.models.amounts(pair.b)
         if pair.a is not None and pair.b is not None and _kind(pair.a) == _kind(pair.b):
+            for index, name in enumerate(self.models.names):
+                if f"{name}{AMOUNT}" not in columns:
+                    amounts[0][index] = amounts[1][index] = 0
             moved = [abs(y - x) for x, y in zip(*amounts, strict=True)]
             self._add(_kind(pair.a), *amounts, moved)
             return

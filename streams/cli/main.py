@@ -12,8 +12,8 @@ from typer.core import TyperGroup
 from streams.cli import exits
 
 NAMES = (
-    "demo", "worker", "broker", "topics", "send", "score", "tail", "explain", "diff", "identity", "dead-letters",
-    "config", "channels",
+    "demo", "worker", "broker", "topics", "send", "score", "tail", "explain", "audit", "diff", "identity",
+    "dead-letters", "config", "channels",
 )  # fmt: skip
 """Every command, in the order of the help. ``streams/cli/<name>.py`` holds an ``app`` with sub-commands, or a
 function of that name and its ``EXAMPLES``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from streams.cli.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
     from streams.score import Summary
+    from streams.settings import Settings
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -50,11 +51,14 @@ def score(
     Lines are taken in the order of the files. A file's name begins with its topic (touchpoints, leads, deals), or
     each line says its topic. Lines that cannot be used go to dead-letters.ndjson and the exit code is 3.
     """
-    instant = _instant(as_of)
+    from time import perf_counter
+
+    instant = instant_of(as_of)
     check_input(form, topic)
     settings = settings_from(config)
-    summary, seconds = _run(settings, files, out, instant, final, form, topic)
-    _print(summary, seconds, out, json_output)
+    began = perf_counter()
+    summary = compute(settings, files, out, instant, form, topic, final=final)
+    _print(summary, perf_counter() - began, out, json_output)
     if summary.quarantined:
         raise InvalidInput(
             f"{summary.quarantined} accounts have no complete answers, since their facts made the computation fail: "
@@ -66,7 +70,8 @@ def score(
         )
 
 
-def _instant(as_of: str | None) -> int | None:
+def instant_of(as_of: str | None) -> int | None:
+    """``--as-of`` in milliseconds. Raises BadParameter."""
     from schemas.times import instant
 
     if as_of is None:
@@ -77,29 +82,28 @@ def _instant(as_of: str | None) -> int | None:
         raise typer.BadParameter(str(error), param_hint="--as-of") from None
 
 
-def _run(
-    settings: Any, files: list[str], out: Path, as_of: int | None, final: bool, form: str, topic: str | None
-) -> tuple[Summary, float]:
-    from time import perf_counter
-
+def compute(
+    settings: Settings, files: list[str], out: Path, as_of: int | None, form: str, topic: str | None, *,
+    final: bool = False, doing: str = "scoring",
+) -> Summary:  # fmt: skip
+    """Score files into a folder, with progress. Raises OSError, FileUnreadable."""
     from streams.clock import now_ms
     from streams.compose import offline_service
     from streams.files import read_lines
     from streams.score import Scorer
 
-    began = perf_counter()
     check_readable(files)  # before the outputs of an earlier run are overwritten
     scorer = Scorer(offline_service(settings, now_ms(), form, as_of), out, final=final)
     sizes = [Path(file).stat().st_size for file in files if file != "-" and Path(file).exists()]
     try:
-        with progress("scoring", sum(sizes) if len(sizes) == len(files) else None) as advance:
+        with progress(doing, sum(sizes) if len(sizes) == len(files) else None) as advance:
             for file in files:
                 for line in read_lines(
                     file, kind=topic, form=form, max_bytes=settings.topics.max_message_bytes
                 ):
                     scorer.feed(line)
                     advance(len(line.raw) + 1)
-        return scorer.finish(as_of), perf_counter() - began
+        return scorer.finish(as_of)
     finally:
         scorer.close()
 
