@@ -1,8 +1,8 @@
 """Recomputes the answers from archived input and holds a live cluster's output topics against them.
 
 Columns are compared that the first law covers (R06). What depends on learned parameters is covered after a restate,
-and a chance depends on the instant it was computed for: such columns are compared where both rows are of one parameter
-version, and of one instant.
+and a chance depends on the instant it was computed for: such columns are compared where both rows are of one
+parameter version, and of one instant.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ READING = (
     ("send", "{}", "--brokers", NOWHERE),
     ("explain", "account", "a", "--from", "{}"),
     ("dead-letters", "list", "--file", "{}"),
+    ("audit", "{}", "--brokers", NOWHERE),
+    ("diff", "{}", "{}"),
 )
 ON_A_CLUSTER = (
     ("worker", "--port", "0"),
@@ -29,6 +31,7 @@ ON_A_CLUSTER = (
     ("explain", "account", "a"),
     ("explain", "deal", "d"),
     ("dead-letters", "list"),
+    ("audit", "-"),
 )
 BAD = (
     *((*command, "--brokers", "nonsense") for command in ON_A_CLUSTER),
