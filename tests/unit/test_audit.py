@@ -20,7 +20,8 @@ from tests.score_builders import lead, patch, score, touch
 Row = dict[str, Any]
 STORY = [
     touch(0, channel="Email"), touch(20, channel="Display"), lead(21, "L1"),
-    patch(25, stage="qualification", amount=9), patch(30, stage="closed"), patch(31, deal_id="D2", event_id="o", stage="qualification", amount=70),
+    patch(25, stage="qualification", amount=9), patch(30, stage="closed"),
+    patch(31, deal_id="D2", event_id="o", stage="qualification", amount=70),
     *(touch(day / 2, event_id=f"q{day}", type="demo_request") for day in range(4)), touch(90, account_id="other"),
 ]  # fmt: skip
 
