@@ -49,10 +49,17 @@ def source_schema(name: str) -> dict[str, Any]:
 
 
 def row_schema(title: str, rows: tuple[type[Row], ...]) -> dict[str, Any]:
-    """Schema of the rows of an output."""
-    (row,) = rows
-    schema = row.model_json_schema(schema_generator=RowSchema)
-    return {"$schema": DIALECT, **schema, "title": title}
+    """Schema of the rows of an output: of several kinds, one alternative each."""
+    schemas = {row.__name__: row.model_json_schema(schema_generator=RowSchema) for row in rows}
+    if len(rows) == 1:
+        return {"$schema": DIALECT, **schemas[rows[0].__name__], "title": title}
+    return {
+        "$schema": DIALECT,
+        "title": title,
+        "description": TOPICS[title].description,
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in schemas],
+        "$defs": schemas,
+    }
 
 
 def _event_schema(event_type: EventType) -> dict[str, Any]:

@@ -225,34 +225,6 @@ class AccountJourney(Row):
     is_deleted: IsDeleted
 
 
-class FunnelStage(Row):
-    """One open stage of a pipeline (R52). Key ``row_id``."""
-
-    row_id: Key
-    kind: Literal["stage"]
-    window: Key
-    segment_kind: Key
-    segment: str
-    pipeline: Key
-    stage: Key
-    stage_order: Count
-    reached: Count
-    converted: Count
-    conversion_rate: Share | None = None
-    lost: Count
-    median_days: float | None = None
-    p90_days: float | None = None
-    version: Version
-    is_deleted: IsDeleted
-
-    @model_validator(mode="after")
-    def _key_names_the_row(self) -> Self:
-        parts = (self.kind, self.window, self.segment_kind, self.segment, self.pipeline, self.stage)
-        if self.row_id != "|".join(parts):
-            raise ValueError(f"row_id {self.row_id!r} is not {'|'.join(parts)!r} (R52)")
-        return self
-
-
 class ModelParameters(Row):
     """Learned parameters: one row per model and channel, or per hazard cell. Key ``parameter_id``."""
 

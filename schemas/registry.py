@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from schemas.events import EVENTS, EventType
-from schemas.outbound import AccountJourney, Alert, Credit, FunnelStage, ModelParameters, Probability
+from schemas.metric_rows import Cost, FunnelStage, Models, Revenue, SourceDisagreement, StageTeam
+from schemas.outbound import AccountJourney, Alert, Credit, ModelParameters, Probability
 from schemas.row import Row
 
 DAY_MS = 86_400_000
@@ -99,7 +100,11 @@ TOPICS: Mapping[str, Topic] = MappingProxyType({
         _output(
             "account-journeys", "account_id", "snapshot of an account for writing back to a CRM", AccountJourney
         ),
-        _output("funnel-metrics", "row_id (window and segment)", "the funnel, stage by stage", FunnelStage),
+        _output(
+            "funnel-metrics", "row_id (kind, window and segment)",
+            "the funnel by stage, credit by segment, models side by side, costs, CRM sources against first touches",
+            FunnelStage, Revenue, StageTeam, Models, Cost, SourceDisagreement,
+        ),
         _output("forecasts", "period, segment and currency", "forecast and its interval"),
         _output(
             "model-parameters", "parameter_id (holds model and version)", "learned parameters; old versions stay",

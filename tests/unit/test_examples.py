@@ -37,6 +37,14 @@ def rows_of(topic: str) -> tuple[type[Row], ...]:
     return (DeadLetterLine,) if topic == "dead-letters" else TOPICS[topic].rows
 
 
+def accepts(row: type[Row], shown: dict[str, Any]) -> bool:
+    try:
+        row.model_validate(shown)
+    except ValueError:
+        return False
+    return True
+
+
 @cache
 def validator(topic: str) -> jsonschema.Draft202012Validator:
     name = "dead-letters-file" if topic == "dead-letters" else topic
@@ -60,9 +68,10 @@ def test_an_inbound_example_decodes_to_every_field_it_shows(path: Path) -> None:
 
 @pytest.mark.parametrize("path", OUTBOUND, ids=name_of)
 def test_an_outbound_example_is_a_row_of_its_topic(path: Path) -> None:
-    (row,) = rows_of(path.parts[-3])
     shown = load(path)
-    assert row.model_validate(shown).model_dump(exclude_none=True) == shown
+    found = [row for row in rows_of(path.parts[-3]) if accepts(row, shown)]
+    assert len(found) == 1
+    assert found[0].model_validate(shown).model_dump(exclude_none=True) == shown
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -117,6 +126,9 @@ def test_export_removes_the_schema_of_a_message_that_is_gone(tmp_path: Path) -> 
         ("attribution-credits", "won", {"custom_board_amount_minor": 1.5}),
         ("attribution-credits", "won", {"made_up": 1}),
         ("account-alerts", "cooled", {"days_cold": None}),
+        ("funnel-metrics", "revenue", {"linear_won_minor": 0.5}),
+        ("funnel-metrics", "models", {"made_up": 1}),
+        ("funnel-metrics", "cost", {"spends": -1}),
     ],
 )
 def test_a_json_schema_refuses_what_the_code_refuses(
@@ -145,12 +157,18 @@ def test_a_json_schema_refuses_what_the_code_refuses(
         ("pipeline-probabilities", "deal", {"p_lost": 0.7}, "more than 1"),
         ("account-alerts", "cooled", {"at": "2026-04-07T13:00:00Z"}, "pattern"),
         ("funnel-metrics", "stage", {"row_id": "stage"}, "row_id"),
+        ("funnel-metrics", "revenue", {"segment": "Email"}, "row_id"),
+        ("funnel-metrics", "revenue", {"made_up_won_minor": 1}, "unknown column made_up_won_minor"),
+        ("funnel-metrics", "revenue", {"linear_won_minor": 0.5}, "whole number of minor units"),
+        ("funnel-metrics", "models", {"linear_conversions": -1}, "from 0 on"),
+        ("funnel-metrics", "cost", {"currency": "USD"}, "row_id"),
         ("dead-letters", "file_line", {"value_base64": "AA=="}, "exactly one"),
     ],
 )
 def test_a_row_that_breaks_the_contract_is_refused(
     topic: str, example: str, change: dict[str, Any], reason: str
 ) -> None:
-    (row,) = rows_of(topic)
+    shown = load(EXAMPLES / topic / "v1" / f"{example}.json")
+    (row,) = (row for row in rows_of(topic) if accepts(row, shown))
     with pytest.raises(ValueError, match=reason):
-        row.model_validate({**load(EXAMPLES / topic / "v1" / f"{example}.json"), **change})
+        row.model_validate({**shown, **change})
