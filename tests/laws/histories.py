@@ -91,4 +91,9 @@ deal_facts = st.one_of(
         amount=amounts,
     ),
 )
-histories = st.lists(st.one_of(touches, touches, touches, lead_facts, deal_facts), min_size=1, max_size=40)
+spends = st.fixed_dictionaries({
+    "event_id": ids, "occurred_at": instants, "type": st.just("spend"), "channel": channels, "cost": amounts,
+}).map(lambda message: ("touchpoints", message))  # fmt: skip
+histories = st.lists(
+    st.one_of(touches, touches, touches, lead_facts, deal_facts, deal_facts, spends), min_size=1, max_size=40
+)

@@ -55,10 +55,14 @@ def _of_account(message: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**message, **named}.items() if value is not None}
 
 
+def _given(message: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if value is not None}
+
+
 _contacts = _maybe(st.sampled_from(["c1", "c2", "c3", 4]))
 _touch_fields = {
     "channel": _maybe(st.sampled_from(["Direct", "Email", "Paid Search", "direct", "Ours"])),
-    "campaign": _maybe(st.sampled_from(["spring", "Q2 & more"])),
+    "campaign": _maybe(st.sampled_from(["spring", "Q2 & more", "50%|off"])),
     "contact_id": _contacts,
     "rep_id": _maybe(st.just("r1")),
     "team": _maybe(st.sampled_from(["marketing", "sales"])),
@@ -93,8 +97,20 @@ outreach = _event(
     "touchpoints", type=st.sampled_from(["email_sent", "call_attempt"]), rep_id=_maybe(st.just("r2"))
 )
 hot = _event("touchpoints", type=st.sampled_from(["meeting", "demo_request", "email_reply", "form_submit"]))
+crm_sources = _maybe(st.sampled_from(["Email", " paid  SEARCH ", "google", "Trade show", "direct"]))
+spends = st.fixed_dictionaries({
+    "event_id": ids, "source": sources, "occurred_at": instants, "type": st.just("spend"),
+    "channel": st.sampled_from(["Email", "Paid Search", "Ours"]), "campaign": _touch_fields["campaign"],
+    "cost": positive, "currency": _maybe(currencies),
+}).map(lambda message: ("touchpoints", _given(message)))  # fmt: skip
 lead_facts = st.one_of(
-    _event("leads", type=st.just("lead_created"), lead_id=lead_ids, contact_id=_contacts),
+    _event(
+        "leads",
+        type=st.just("lead_created"),
+        lead_id=lead_ids,
+        contact_id=_contacts,
+        crm_source=crm_sources,
+    ),
     _event("leads", type=st.just("lead_qualified"), lead_id=lead_ids, level=st.sampled_from(["mql", "sql"])),
     _event("leads", type=st.just("lead_disqualified"), lead_id=lead_ids, reason=_maybe(st.just("budget"))),
     _event("leads", type=st.just("lead_feedback"), lead_id=lead_ids, accepted=_maybe(st.booleans())),
@@ -110,6 +126,7 @@ patches = _event(
     currency=_maybe(currencies),
     lead_ids=_maybe(st.lists(lead_ids, max_size=2)),
     name=_maybe(st.just("Grüße")),
+    crm_source=crm_sources,
 ).map(lambda event: (event[0], _in_its_pipeline(**event[1])))
 
 
@@ -139,7 +156,7 @@ money_facts = st.one_of(
 deletions = _event("deals", type=st.just("deal_deleted"), deal_id=deal_ids)
 events = st.one_of(
     plain_touches, plain_touches, other_touches, utm_touches, outreach, hot, hot, lead_facts, patches, patches,
-    wins, money_facts, money_facts, deletions,
+    wins, money_facts, money_facts, deletions, spends,
 )  # fmt: skip
 
 

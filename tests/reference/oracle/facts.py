@@ -107,6 +107,8 @@ def accounts(messages):
     """account_id -> its facts. ``messages`` are (topic, message) pairs in any order."""
     identities = defaultdict(list)
     for topic, message in messages:
+        if message["type"] == "spend":
+            continue
         body = normalised(message)
         key = (body["account_id"].strip(), topic, body.get("source", "native"), body["event_id"])
         identities[key].append((body["occurred_at"], digest(body), body))

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+from tests.reference.oracle.aggregates import aggregate_rows
 from tests.reference.oracle.credits import credit_rows
 from tests.reference.oracle.deals import fold, funnel_rows
 from tests.reference.oracle.facts import (
@@ -41,7 +42,8 @@ def final_view(messages, as_of=None):
         view["pipeline-probabilities"] |= probability_rows(account, deals, until)
         view["account-alerts"] |= alert_rows(account, deals, until)
         view["account-journeys"] |= journey_rows(account, deals, until)
-    view["funnel-metrics"] = funnel_rows(everything)
+    credits = list(view["attribution-credits"].values())
+    view["funnel-metrics"] = funnel_rows(everything) | aggregate_rows(read, found, folds, credits)
     view["forecasts"] = {}
     view["model-parameters"] = parameter_rows(ended, learned, until)
     return view
