@@ -5,6 +5,7 @@ partial sums. State keys of the table, per partition:
 
 ``\\0M<metric>``  partial sums of one metric row with the journal offset they include
 ``\\0S``, ``\\0F``, ``\\0C``  chunks of an account's messages (``streams.chunks``)
+``\\0E``          costs: the messages of one identity (``streams.agents.spending``)
 ``<root>``       an account's header (``streams.codec``), behind its chunks
 ``\\0P``          the partition: last applied offset, watermark, configuration version, and of the steps of
              time the watermark aimed at and how many were taken
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 
 from revenue_core.config import CoreConfig
 from revenue_core.finished import Finished
+from revenue_core.metric_rows import PUBLISHED
 from streams.agents.journey_run import JourneyRun
 from streams.agents.rows import RowWriter
 from streams.agents.settling import finished
@@ -101,10 +103,12 @@ class JourneyHandler:
         return finished(self.slices[partition], table, self.config, as_of)
 
     def gauges(self) -> dict[tuple[str, ...], list[int]]:
-        """Sums over the partitions of this worker."""
+        """Sums over the partitions of this worker that no row is made of."""
         total: dict[tuple[str, ...], list[int]] = {}
         for part in self.slices.values():
             for metric, (_, sums) in part.sums.items():
+                if metric[0] in PUBLISHED:
+                    continue
                 known = total.get(metric)
                 total[metric] = sums if known is None else [a + b for a, b in zip(known, sums, strict=True)]
         return total
