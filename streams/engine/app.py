@@ -155,12 +155,16 @@ class EngineApp(faust.App):
         for executor in self.executors:
             executor.keep_only(owned[executor.spec.name])
 
-    async def tables_complete(self, seconds: float, records: int) -> None:
-        """All owned tables are complete and every source stands at its committed offset."""
-        owned, generation = self._owned(self.consumer.assignment()), self.consumer_generation_id
+    async def tables_complete(self, seconds: float, records: int) -> bool:
+        """All owned tables are complete and every source stands at its committed offset.
+
+        False: another rebalance began before all handlers had taken over.
+        """
+        owned = self._owned(self.consumer.assignment())
+        began = self.rebalancing_count, self.consumer_generation_id
 
         def wanted() -> bool:
-            return bool(self.consumer_generation_id == generation)
+            return bool((self.rebalancing_count, self.consumer_generation_id) == began)
 
         for tp, offset in self.tables.recovery.active_offsets.items():
             self._writes.begin(tp, offset + 1)
@@ -169,8 +173,9 @@ class EngineApp(faust.App):
             # a handler may read its whole slice: heartbeats have to go out in between
             await executor.assign_in_turns(owned[executor.spec.name], wanted)
             if not wanted():
-                return
+                return False
         self.observer.recovery(seconds, records)
+        return True
 
     def _owned(self, assigned: set[TP]) -> dict[str, set[int]]:
         owned: dict[str, set[int]] = {executor.spec.name: set() for executor in self.executors}

@@ -153,10 +153,10 @@ class EngineRecovery(Recovery):
             await self._wait(consumer.perform_seek(), timeout=app.conf.broker_request_timeout)
             if app.consumer_generation_id != generation_id:
                 return
-            await app.tables_complete(
+            taken_over = await app.tables_complete(
                 monotonic() - self._began_at, self.records_recovered - self._records_before
             )
-            if app.consumer_generation_id != generation_id:
+            if not taken_over or app.consumer_generation_id != generation_id:
                 return
             consumer.resume_partitions({tp for tp in assignment if tp.topic not in app.changelogs})
         self.completed.set()
