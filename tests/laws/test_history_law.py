@@ -25,6 +25,8 @@ from streams.service import OFFLINE, Timing
 from streams.topology import CONTROL, CREDITS, JOURNAL
 from tests.builders import NOW_MS, Event, service
 from tests.laws.histories import histories
+from tests.laws.test_identity_end_to_end import as_events
+from tests.reference import identity_random
 
 Report = Mapping[str, Mapping[str, Any]]
 """credit_id -> row"""
@@ -139,6 +141,15 @@ def test_offline_where_late_events_share_an_instant_with_earlier_ones_the_last_r
 def test_facts_settled_in_runs_and_partitions_have_the_same_history(
     events: list[Event], passing: list[int], size: int, partitions: int
 ) -> None:
+    hold(*lived(events, passing, timing=IN_RUNS, size=size, partitions=partitions))
+
+
+@settings(parent=quiet, max_examples=40)
+@given(st.integers(0, 10_000), waits, st.integers(1, 9), st.integers(1, 3))
+def test_rows_that_move_from_account_to_account_and_are_erased_have_the_same_history(
+    seed: int, passing: list[int], size: int, partitions: int
+) -> None:
+    events = as_events(identity_random.history(seed, 30))
     hold(*lived(events, passing, timing=IN_RUNS, size=size, partitions=partitions))
 
 
