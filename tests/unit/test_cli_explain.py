@@ -269,7 +269,7 @@ def test_of_a_deal_in_two_accounts_the_one_that_changed_last_is_explained(tmp_pa
 @given(history=histories)
 @pytest.mark.parametrize("account_id", ["acme", "globex"])
 def test_the_last_versions_say_what_is_explained(account_id: str, history: list[Event]) -> None:
-    if not any(message["account_id"] == account_id for _, message in history):
+    if not any(message.get("account_id") == account_id for _, message in history):
         history = [*history, ("deals", {**deal(200, deal_id="D7"), "account_id": account_id})]
     made = Settings()
     lines = [Line(kind, "f", n, json.dumps(message).encode()) for n, (kind, message) in enumerate(history)]

@@ -12,6 +12,7 @@ import pytest
 from revenue_core.metric_rows import MetricRows
 from revenue_core.row_ids import joined, parts_of
 from schemas.registry import TOPICS
+from streams.agents.journey import JourneyHandler
 from streams.agents.totals import TotalsHandler, partial
 from streams.compose import offline_service
 from streams.effects import Run
@@ -19,12 +20,14 @@ from streams.files import Line
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryRecord
 from streams.score import Scorer
+from streams.service import Timing
 from streams.settings import Settings
-from streams.topology import FUNNEL, PARTIALS
-from tests.builders import NOW_MS, Event, config, final_view
+from streams.topology import FUNNEL, JOURNAL, PARTIALS
+from tests.builders import NOW_MS, Event, config, final_view, service
 from tests.score_builders import DAY, START, lead, patch, touch
 
 Rows = dict[str, Mapping[str, Any]]
+SETTLED_IN_RUNS = Timing(tick_ms=0, idle_ms=0, replay_window=0, late_after_ms=None)
 PAID, FAIR = {"channel": "Paid Search", "campaign": "spring"}, {"channel": "Events", "campaign": "fair"}
 JOURNEY = [
     touch(0, **PAID, keyword="crm", content="b", contact_id="c1", team="marketing"),
@@ -293,3 +296,40 @@ def test_sums_of_the_wrong_size_are_set_aside():
     effects = handler.handle(Run(PARTIALS, 0, [MemoryRecord(0, 0, stray.key, stray.value)], 0), MemoryTable())
     assert [output.topic for output in effects.outputs] == ["dead-letters"]
     assert effects.state == []
+
+
+def spent(handler: JourneyHandler) -> list[int]:
+    """Facts of spending and their cost in the channel, as the partition has added them up."""
+    return handler.slices[0].sums["cost", "channel", "Paid Search", "", "EUR"][1][:2]
+
+
+@pytest.mark.parametrize("kept", range(5))
+def test_a_run_with_costs_that_was_torn_anywhere_counts_each_once_when_it_is_repeated(kept: int):
+    made, table = service(SETTLED_IN_RUNS), MemoryTable()
+    sources = [spend(1, "10"), spend(2, "20"), spend(1, "10", day=0.5), spend(2, "5", day=-0.5)]
+    records = [MemoryRecord(n, 0, b"", orjson.dumps(message)) for n, (_, message) in enumerate(sources)]
+    journal = [
+        MemoryRecord(n, 0, each.key, each.value)
+        for n, each in enumerate(
+            output
+            for output in made.ingest.handle(Run("touchpoints", 0, records, NOW_MS), MemoryTable()).outputs
+            if output.topic == JOURNAL
+        )
+    ]
+    assert len({record.key for record in journal}) == 1
+    made.journey.assigned(0, table)
+    first = made.journey.handle(Run(JOURNAL, 0, journal, NOW_MS), table)
+    assert spent(made.journey) == [2, 1_500]
+    assert len(first.state) == 5  # the channel, the campaign, two identities, the partition
+    table.apply(first.state[:kept])
+    again = service(SETTLED_IN_RUNS)
+    again.journey.assigned(0, table)
+    effects = again.journey.handle(Run(JOURNAL, 0, journal, NOW_MS), table)
+    assert spent(again.journey) == [2, 1_500]
+    table.apply(effects.state)
+    last = service(SETTLED_IN_RUNS)
+    last.journey.assigned(0, table)
+    last.journey.handle(
+        Run(JOURNAL, 0, [MemoryRecord(9, 0, journal[0].key, journal[0].value)], NOW_MS), table
+    )
+    assert spent(last.journey) == [2, 1_500]

@@ -124,6 +124,8 @@ def pipeline(name: str, stage: str) -> dict[str, Any]:
     ("content", "path", "remedy"),
     [
         ({"attribution": {"custom": {"b": {"won": 99.5}}}}, "attribution.custom", "change them by +0.5"),
+        ({"metrics": {"cost_model": "custom_b"}}, "metrics", "cost_model 'custom_b' is no model that runs"),
+        ({"metrics": {"segment_kinds": ["source"]}}, "metrics.segment_kinds.0", 'must be "channel"'),
         ({"attribution": {"custom": {"b": {"wonn": 100}}}}, "attribution.custom", "no milestone 'wonn'"),
         ({"attribution": {"custom": {"B!": {"won": 100}}}}, "attribution.custom", "must be named by"),
         ({"attribution": {"custom": {"b": {"won": 110, "middle": -10}}}}, "attribution.custom", "0 or more"),
@@ -344,6 +346,8 @@ def test_weights_not_named_keep_the_shipped_ones(tmp_path: Path) -> None:
         ({"identity": {"max_links": 3}}, True),
         ({"temperature": {"e_min": 4}}, True),
         ({"probability": {"lead_priors": {"lead": 0.5}}}, True),
+        ({"metrics": {"segment_kinds": ["channel"]}}, True),
+        ({"metrics": {"cost_model": "u_shaped"}}, True),
         ({"default_currency": "usd"}, True),
         ({"attribution": {"half_life": "168h", "rules": {"lookback": 365}}}, False),
         ({"identity": {"hash_key": HASH_KEY, "anonymous_ttl": 365}}, False),
