@@ -204,10 +204,11 @@ def evaluate(state: State, horizon: int, config: CoreConfig) -> Answers:
         watched.follow_up,
         deal_due=min(_or_never(deal_due(known.deals, config, now)), _or_never(known.lead_due)),
         settled_until=max(
-            *(conversion.at for conversion in found),
-            *(deal.created_at for deal in known.deals.values()),
-            -1,
-            -1,
+            [
+                -1,
+                *(conversion.at for conversion in found),
+                *(deal.created_at for deal in known.deals.values()),
+            ]
         ),
         alerted_at=alerted_at,
     )

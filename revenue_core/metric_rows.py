@@ -51,6 +51,8 @@ class MetricRows:
     def places(self, name: str, part: str) -> list[Place]:
         """The rows that one part of a metric decides on. Raises LookupError or ValueError for what is no metric."""
         kind, *labels = parts_of(name)
+        if part and kind != "cost":
+            raise ValueError(f"{kind} has no parts")
         if kind == "stage":
             pipeline, stage = labels
             return [Place(f"stage|all|all|all|{pipeline}|{stage}", StageCount._fields.index("deals"))]

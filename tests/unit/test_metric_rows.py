@@ -15,7 +15,7 @@ from schemas.registry import TOPICS
 from streams.agents.journey import JourneyHandler
 from streams.agents.totals import TotalsHandler, partial
 from streams.compose import offline_service
-from streams.effects import Run
+from streams.effects import Output, Run
 from streams.files import Line
 from streams.memory.executor import MemoryTable
 from streams.memory.log import MemoryRecord
@@ -290,9 +290,17 @@ def test_a_row_that_came_and_went_in_one_run_is_deleted_since_a_crash_may_have_s
     assert shown == [(ROW, 1)]
 
 
-def test_sums_of_the_wrong_size_are_set_aside():
+@pytest.mark.parametrize(
+    "stray",
+    [
+        partial(COST, 0, 1, [1, 0]),
+        partial("cost|channel", 0, 1, [1, 0, 0]),
+        partial("stage|default|qualification", 0, 1, [1, 0, 0, 1], "EUR"),
+        partial("visits|a", 0, 1, [1]),
+    ],
+)
+def test_what_are_no_sums_of_a_metric_are_set_aside(stray: Output):
     handler = TotalsHandler(MetricRows(config()), lambda offset: offset)
-    stray = partial(COST, 0, 1, [1, 0])
     effects = handler.handle(Run(PARTIALS, 0, [MemoryRecord(0, 0, stray.key, stray.value)], 0), MemoryTable())
     assert [output.topic for output in effects.outputs] == ["dead-letters"]
     assert effects.state == []
