@@ -8,11 +8,11 @@ from tests.simulation import lacking
 from tests.simulation.protections import Protections
 from tests.simulation.schedule import run
 
-WITHIN = 600
+WITHIN = 1_500
 """Schedules, at most."""
 CRASHES = frozenset({"crash", "rebalance"})
 DEATHS = frozenset({"crash", "dense"})
-LATE_ROWS = frozenset({"crash", "late"})
+LATE_ROWS = frozenset({"crash", "late", "dense"})
 LATE_STATE = frozenset({"late state"})
 
 
