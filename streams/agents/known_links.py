@@ -6,7 +6,7 @@ finds a person anew from all of them; so it is given the facts that say somethin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from revenue_core.identity.erasures import ERASURE
 from revenue_core.identity.graph import MERGES, Graph
@@ -30,15 +30,26 @@ class KnownLinks:
         for pair in _pairs(observation):
             self._since[pair] = min(observation.at, self._since.get(pair, NEVER))
 
-    def repeats(self, observation: Observation, graph: Graph) -> bool:
+    def renewed(self, observation: Observation, graph: Graph) -> set[str]:
+        """Identifiers whose entry in the table an observation changes by its links alone."""
+        if any(graph.erased_until(each) is not None for each in observation.ids):
+            return {each for each, _ in reported(observation.ids)}
+        return {
+            pair[0] for pair in reported(observation.ids) if observation.at < self._since.get(pair, NEVER)
+        }
+
+    def repeats(self, observation: Observation, graph: Graph, told: Container[str]) -> bool:
         """Whether the graph would learn nothing: links it has, from no earlier instant.
 
-        Not of identifiers of which every message matters, nor of those that have been erased: later facts link them anew.
+        ``told``: identifiers that accounts have been asked to report. Not of these, nor of those of which every
+        message counts, nor of those that somebody has erased: later facts link them anew.
         """
         if observation.type in DECIDING or observation.domain_claims:
             return False
         for each in observation.ids:
-            if each[:2] in RECORDS or each in graph.watched or graph.erased_until(each) is not None:
+            if each[:2] in RECORDS or each in told or each in graph.watched:
+                return False
+            if graph.erased_until(each) is not None:
                 return False
         return all(self._since.get(pair, NEVER) <= observation.at for pair in _pairs(observation))
 

@@ -29,6 +29,7 @@ from revenue_core.identity.observations import (
 )
 from revenue_core.identity.timelines import constant
 from streams import homes
+from streams.agents.known_links import KnownLinks
 from streams.effects import Effects, Output
 from streams.homes import mark
 from streams.identity import GONE, KEY, NODE, Entry, encode_entry, reported
@@ -92,6 +93,9 @@ class Links:
 
     def __init__(self, config: GraphConfig) -> None:
         self.graph = Graph(config)
+        self.known = KnownLinks()
+        self.natives: set[str] = set()
+        """Native keys of observations; their entry stands in the table."""
         self.told: dict[str, set[str]] = {}
         """Watched identifier -> accounts that have been told so."""
         self.depends: defaultdict[str, set[str]] = defaultdict(set)
@@ -101,7 +105,10 @@ class Links:
         """Take back a record of the table, in any order; ``restored`` ends it."""
         if key[:2] == OBSERVED:
             for fields in orjson.loads(value)[1:]:
-                self.graph.add(_observation(fields))
+                observation = _observation(fields)
+                self.known.add(observation)
+                self.natives.update(observation.ids[:1])
+                self.graph.add(observation)
         elif key[:2] == TOLD:
             self.told[key[2:].decode()] = set(orjson.loads(value)[1:])
 
@@ -114,12 +121,18 @@ class Links:
     def handle(self, decision: int, sightings: Sequence[Sighting], effects: Effects) -> None:
         """Take what one control record, at this offset, says."""
         net, seen, said = Net(), set[str](), set[str]()
+        news: list[Observation] = []
         for observation, node, _ in sightings:
+            if self.known.repeats(observation, self.graph, self.told):
+                continue
+            news.append(observation)
+            said |= self.known.renewed(observation, self.graph)
+            self.known.add(observation)
             net.add(self.graph.add(observation))
             seen.update(observation.ids)
-            if node:
+            if observation.ids[0] not in self.natives:
+                self.natives.add(observation.ids[0])
                 said.add(observation.ids[0])
-            said.update(each for each, _ in reported(observation.ids))
             said.update(each for each in observation.ids if each[:2] in {"l:", "d:"})
             said.update(f"w:{domain}" for domain in observation.domain_claims)
         told = self._decisions(decision, net, sightings)
@@ -129,7 +142,7 @@ class Links:
                 value = encode_decisions(entries[start : start + DECISIONS])
                 effects.outputs.append(Output(JOURNAL, root.encode(), value))
         self._publish(decision, net, said, effects)
-        for each in dict.fromkeys(_identity(sighting.observation) for sighting in sightings):
+        for each in dict.fromkeys(map(_identity, news)):
             messages = [list(message) for message in self.graph.messages_of(*each)]
             if messages:
                 effects.state.append(

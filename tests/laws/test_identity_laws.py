@@ -251,7 +251,7 @@ class Coordinator(Reporter):
         self.known = KnownLinks()
 
     def is_news(self, said: Observation) -> bool:
-        return not self.known.repeats(said, self.graph)
+        return not self.known.repeats(said, self.graph, ())
 
     def report(self, waiting: list[Observation]) -> None:
         for said in waiting:
