@@ -122,7 +122,7 @@ class Links:
         """Take what one control record, at this offset, says."""
         net, seen, said = Net(), set[str](), set[str]()
         news: list[Observation] = []
-        for observation, node, _ in sightings:
+        for observation, _, _ in sightings:
             if self.known.repeats(observation, self.graph, self.told):
                 continue
             news.append(observation)
