@@ -252,8 +252,9 @@ def restate(state: State, before: CoreConfig, config: CoreConfig) -> Changes:
     """
     if state.silent:
         return Changes([], {}, {}, [], None, None, {}, state.horizon)
-    given = state.answers or evaluate(state, state.horizon, config)
-    state.answers = given
+    counted = state.checkpoint.counted
+    given = state.answers = state.answers or evaluate(state, state.horizon, config)
+    state.checkpoint.counted = counted
     return compare(given, given, config, state.horizon, unsent=False, config_before=before)
 
 

@@ -157,6 +157,10 @@ class _Rule:
         if self.topic == FUNNEL and not self.restated:
             # sums over conversions of several parameter versions
             learned = {name for name in (*a, *b) if name.startswith(LEARNED_MODELS)}
+            if learned:
+                learned.add("credits")  # rows with money by any model
+            if a.get("model") in {"markov", "shapley"}:
+                learned |= {"revenue_minor", "roas"}
             self.left_out += bool(learned)
             return UNSTABLE | learned
         return UNSTABLE

@@ -117,7 +117,10 @@ def _problem_of_credit(row: Row) -> str:
     if missing:
         return f"it lacks {', '.join(sorted(missing))}"
     wrong = [name for name in row if name.endswith("amount_minor") and type(row[name]) is not int]
-    return f"{', '.join(wrong)} should be whole numbers" if wrong else ""
+    if wrong:
+        return f"{', '.join(wrong)} should be whole numbers"
+    texts = sorted(name for name in NEEDED if not name.endswith("_minor") and not isinstance(row[name], str))
+    return f"{', '.join(texts)} should be text" if texts else ""
 
 
 def models_of(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -133,10 +133,13 @@ class IngestHandler(StatelessHandler):
                 self._count(run.topic, event_type, outcome)
                 if sighting is not None:
                     sightings.append(sighting)
+                    self.reported.add(sighting.observation.ids, at)
                 if output is not None:
-                    # what is put somewhere on a guess is reported first: else nobody would look for it after a crash
-                    guess = sighting is not None and not names_account(sighting.observation.ids)
-                    (effects.after if guess else effects.outputs).append(output)
+                    # What is put somewhere on a guess is reported first: else nobody would look for it after a crash.
+                    # So is what claims domains: its account, should it report it, does not tell of them.
+                    said = None if sighting is None else sighting.observation
+                    first = said is not None and (not names_account(said.ids) or bool(said.domain_claims))
+                    (effects.after if first else effects.outputs).append(output)
                     effects.origins.append(record.timestamp)
                 if outcome == "ok":
                     watermark = max(watermark, at)
@@ -182,7 +185,6 @@ class IngestHandler(StatelessHandler):
             or replica.guessed(home)
             or (replica.news(ids, at) and not self.reported.covers(ids, at, replica))
         ):
-            self.reported.add(ids, at)
             observation = Observation(
                 at, source, event_id, content[:DIGEST_DIGITS], kind, event_type, ids, email_domain, claims,
                 event.get("into_account_id", ""),

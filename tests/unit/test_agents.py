@@ -333,3 +333,27 @@ def test_what_is_no_partial_sum_is_a_dead_letter(key: bytes, value: bytes):
     assert letter.topic == DEAD_LETTERS
     assert dict(letter.headers)["headwater.error.code"] == b"decode_error"
     assert not effects.state
+
+
+def test_a_fact_that_claims_domains_is_written_behind_the_report_of_its_claims() -> None:
+    made = service()
+    message = {**TOUCH, "type": "account_updated", "account_id": "x", "contact_id": "c", "domains": ["d.com"]}
+    record = MemoryRecord(0, 5, None, orjson.dumps(message))
+    effects = made.ingest.handle(Run("leads", 0, [record], NOW_MS), MemoryTable())
+    assert [output.topic for output in effects.after] == [JOURNAL]
+    assert orjson.loads(of(effects, CONTROL)[0].value or b"")["k"] == "links"
+
+
+def test_a_link_whose_fact_could_not_be_used_is_reported_with_the_next_one() -> None:
+    def decode(record: Any, now_ms: int) -> Any:
+        good = {**TOUCH, "source": "native", "anonymous_id": "v"}
+        return [("touchpoints", {**good, "url": 7} if record.value == b"bad" else good)]
+
+    handler = IngestHandler({"touchpoints": decode}, tables())
+    for value in (b"bad", b"good", b"good"):
+        effects = handler.handle(
+            Run("touchpoints", 0, [MemoryRecord(0, 5, b"", value)], NOW_MS), MemoryTable()
+        )
+        told = [orjson.loads(output.value or b"")["k"] for output in of(effects, CONTROL)]
+        assert ("links" in told) is (value == b"good" and not handler.counts["told"])
+        handler.counts["told"] += value == b"good"
