@@ -81,6 +81,11 @@ def told(found: dict[str, Any]) -> dict[str, Any]:
     chances = [
         (row["subject_id"], row["p_win"], row["expected_value_minor"]) for row in found["probabilities"]
     ]
+    # only files are learned from
+    for conversion in found["conversions"]:
+        conversion["models"] = [
+            each for each in conversion["models"] if each["model"] not in {"markov", "shapley"}
+        ]
     parts = (
         "account_id", "touches", "leads", "deals", "conversions", "alerts", "notes", "moved", "identity"
     )  # fmt: skip
