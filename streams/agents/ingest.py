@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from revenue_core.channels import ChannelTables
+from revenue_core.identity.erasures import ERASURE
 from revenue_core.identity.observations import Observation
 from revenue_core.row_ids import joined
 from schemas.errors import Rejected
 from schemas.fields import bare_domain
 from schemas.inbound import digest
 from streams import translate
+from streams.agents.known_links import DECIDING
 from streams.agents.links import Sighting, links_record
 from streams.agents.reported import Reported, names_account
 from streams.agents.reports import Reports
@@ -34,9 +36,6 @@ Decode = Callable[[Record, int], Sequence[tuple[str, Mapping[str, Any]]]]
 TRACE_HEADERS = ("traceparent", "tracestate")
 LONGEST_TRACE = 1_024
 """Bytes; W3C asks for 512 at least. A trace header goes onto every row that follows from a record."""
-ERASED = "person_erased"
-DECIDING = frozenset({"account_merged", "account_unmerged", ERASED})
-"""Types that say something about identities whoever they name."""
 KEPT_BYTES = 7 << 19
 """A dead letter keeps so much of a larger value (3.5 MiB), so that with what follows it fits a request of 4 MiB."""
 KEPT_KEY_BYTES = 64 << 10
@@ -190,7 +189,7 @@ class IngestHandler(StatelessHandler):
                 event.get("into_account_id", ""),
             )  # fmt: skip
             sighting = Sighting(observation, home.node, root)
-        if event_type == ERASED:
+        if event_type == ERASURE:
             return Answer(at, event_type, "ok", None, sighting and sighting.elsewhere())
         if kind != "deals" and replica.suppressed(ids, at):
             # what it links is still needed: who is erased may depend on it

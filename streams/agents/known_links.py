@@ -11,12 +11,13 @@ from collections.abc import Container, Iterator
 from revenue_core.identity.erasures import ERASURE
 from revenue_core.identity.graph import MERGES, Graph
 from revenue_core.identity.observations import Observation
+from revenue_core.journey import NEVER
 from streams.identity import reported
 
 DECIDING = MERGES | {ERASURE}
+"""Types that say something about identities whoever they name."""
 RECORDS = ("l:", "d:")
 """What a lead or a deal says of its account counts anew each time."""
-NEVER = 2**62
 
 
 class KnownLinks:

@@ -6,11 +6,12 @@ visitor would be news, and whoever decides would read a thousand of them to lear
 
 from __future__ import annotations
 
+from revenue_core.journey import NEVER
+from streams.agents.known_links import RECORDS
 from streams.identity import Replica, reported
 
 MOST = 100_000
 """Links that are remembered; then all are forgotten, and reported again."""
-NEVER = 2**62
 
 
 def names_account(ids: tuple[str, ...]) -> bool:
@@ -47,7 +48,7 @@ class Reported:
 
         Where something is decided about an identifier, that alone counts.
         """
-        if not names_account(ids) or any(each[:2] in {"l:", "d:"} for each in ids):
+        if not names_account(ids) or any(each[:2] in RECORDS for each in ids):
             return False
         for pair in reported(ids):
             entry = replica.entry(pair[0])

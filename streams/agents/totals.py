@@ -63,7 +63,7 @@ class TotalsHandler(StatelessHandler):
 
     def newer(self, key: bytes, old: bytes, new: bytes) -> bool:
         """Whether a record of the table takes the place of another: every part only ever moves on."""
-        return offsets_of(new) >= offsets_of(old)
+        return records_in(new) >= records_in(old)
 
     def handle(self, run: Run, table: TableView) -> Effects:
         """The rows of every metric that changed in the run."""
@@ -130,6 +130,6 @@ class TotalsHandler(StatelessHandler):
                 yield tombstone(FUNNEL, row_id, version)
 
 
-def offsets_of(raw: bytes) -> int:
-    """Sum of the journal offsets that a record's parts include."""
-    return sum(part[0] for part in orjson.loads(raw).values())
+def records_in(raw: bytes) -> int:
+    """How many journal records a record's parts include, those up to their offsets; offset 0 is one."""
+    return sum(part[0] + 1 for part in orjson.loads(raw).values())

@@ -357,3 +357,10 @@ def test_a_link_whose_fact_could_not_be_used_is_reported_with_the_next_one() -> 
         told = [orjson.loads(output.value or b"")["k"] for output in of(effects, CONTROL)]
         assert ("links" in told) is (value == b"good" and not handler.counts["told"])
         handler.counts["told"] += value == b"good"
+
+
+def test_totals_that_lack_a_partition_do_not_take_the_place_of_those_that_have_its_first_record():
+    totals = service().totals
+    fewer, more = orjson.dumps({"1": [1, 5]}), orjson.dumps({"1": [1, 5], "0": [0, 7]})
+    assert totals.newer(b"stage|default|x", fewer, more)
+    assert not totals.newer(b"stage|default|x", more, fewer)
